@@ -1,0 +1,173 @@
+"""`Config`, the recipes that return one, and ``--set`` overrides.
+
+A recipe is a plain function without arguments. Its docstring's first line is shown by
+``hsilib run --help``, its second says how long it takes.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any
+
+from hsilib.errors import InputError, unknown_name
+from hsilib.inference.network_method import NetworkOptions
+from hsilib.models.method import MethodOptions
+from hsilib.models.peers.coordinates_1nn import Coordinates1NNOptions
+from hsilib.models.peers.random_forest import RandomForestOptions
+from hsilib.models.peers.superpixel_vote import SuperpixelVoteOptions
+from hsilib.models.peers.svm import SvmOptions
+from hsilib.models.registry import NETWORKS
+from hsilib.training.fit import FitOptions
+
+
+@dataclass(frozen=True)
+class Config:
+    """One run: a method with its options, on a scene, under a split, with a seed.
+
+    Attributes
+    ----------
+    recipe : the name under which the record is filed.
+    method : the method's options.
+    scene, split, seed : see `load_scene` and `make_split`.
+    device : ``auto`` (CUDA when found), ``cpu`` or ``cuda``.
+    """
+
+    recipe: str
+    method: MethodOptions
+    scene: str = "indian-pines"
+    split: str = "percent:0.01"
+    seed: int = 0
+    device: str = "auto"
+
+
+def quick() -> Config:
+    """The dual-branch model, 60 epochs, no pre-training: the method's core in a minute.
+
+    1 min on two CPU cores for 1 % of Indian Pines.
+    """
+    return Config("quick", NetworkOptions(fit=FitOptions(epochs=60, learning_rate=1e-3, warmup_epochs=5)))
+
+
+def coordinates_1nn() -> Config:
+    """The label of the nearest training pixel; no spectra at all.
+
+    1 s.
+    """
+    return Config("coordinates-1nn", Coordinates1NNOptions())
+
+
+def superpixel_vote() -> Config:
+    """Superpixels in which the training pixels vote; no classifier.
+
+    5 s for Indian Pines.
+    """
+    return Config("superpixel-vote", SuperpixelVoteOptions())
+
+
+def svm() -> Config:
+    """RBF support vector machine on single spectra, cross-validated on the training pixels.
+
+    5 s for 1 % of Indian Pines.
+    """
+    return Config("svm", SvmOptions())
+
+
+def random_forest() -> Config:
+    """Random forest of 500 trees on single spectra.
+
+    5 s for 1 % of Indian Pines.
+    """
+    return Config("random-forest", RandomForestOptions())
+
+
+RECIPES: dict[str, Callable[[], Config]] = {
+    recipe().recipe: recipe for recipe in (quick, coordinates_1nn, superpixel_vote, svm, random_forest)
+}
+
+
+def recipe(name: str) -> Config:
+    """The config of a named recipe.
+
+    Raises
+    ------
+    InputError : an unknown name.
+    """
+    if name not in RECIPES:
+        raise unknown_name("recipe", name, RECIPES)
+    return RECIPES[name]()
+
+
+def with_overrides(config: Config, assignments: list[str]) -> Config:
+    """Change settings of the method: each assignment is ``key=value`` or ``group.key=value``.
+
+    Raises
+    ------
+    InputError : no ``=``, an unknown key, a value of another type.
+    """
+    method: Any = config.method
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        if not equals:
+            raise InputError(f"--set {assignment!r}: expected key=value, such as fit.epochs=100.")
+        method = _replaced(method, key, key.split("."), text)
+    return replace(config, method=method)
+
+
+def _replaced(options: Any, key: str, path: list[str], text: str) -> Any:
+    known = {f.name: getattr(options, f.name) for f in fields(options)}
+    name, *rest = path
+    if name not in known:
+        raise unknown_name("--set key", key, setting_names(options))
+    value = known[name]
+    if isinstance(value, dict) and rest:
+        if name != "model" or (defaults := network_arguments(options.network)).get(rest[0]) is None or len(rest) > 1:
+            raise unknown_name("--set key", key, setting_names(options))
+        new: Any = {**value, rest[0]: _parsed(key, text, defaults[rest[0]])}
+    elif is_dataclass(value) and rest:
+        new = _replaced(value, key, rest, text)
+    elif is_dataclass(value) or isinstance(value, dict) or rest:
+        raise unknown_name("--set key", key, setting_names(options))
+    else:
+        new = _parsed(key, text, value)
+    return replace(options, **{name: new})
+
+
+def setting_names(options: Any, prefix: str = "") -> list[str]:
+    """Every key that ``--set`` takes for these options."""
+    names = []
+    for f in fields(options):
+        value = getattr(options, f.name)
+        if is_dataclass(value):
+            names += setting_names(value, f"{prefix}{f.name}.")
+        elif isinstance(value, dict):
+            names += [f"{prefix}{f.name}.{argument}" for argument in network_arguments(options.network)]
+        else:
+            names.append(f"{prefix}{f.name}")
+    return names
+
+
+def network_arguments(network: str) -> dict[str, Any]:
+    """A network's own arguments with their defaults."""
+    if network not in NETWORKS:
+        raise unknown_name("network", network, NETWORKS)
+    parameters = inspect.signature(NETWORKS[network]).parameters
+    return {p.name: p.default for p in parameters.values() if p.default is not inspect.Parameter.empty}
+
+
+def _parsed(key: str, text: str, current: Any) -> Any:
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        value = text
+    if isinstance(current, float) and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if isinstance(current, tuple) and not isinstance(value, tuple):
+        value = tuple(value) if isinstance(value, list) else (value,)
+    if type(value) is not type(current):
+        raise InputError(
+            f"--set {key}={text}: expected {type(current).__name__} like {current!r}, got {type(value).__name__}."
+        )
+    return value

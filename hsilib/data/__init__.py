@@ -1,0 +1,1 @@
+"""Scenes, where they come from, and which pixels train, validate and test."""

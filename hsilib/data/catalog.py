@@ -1,0 +1,86 @@
+"""The catalogue: what is known of each published scene before it is loaded (``scenes.toml``)."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class SceneFile:
+    """One published file: its name, the array in it, and what its bytes must be."""
+
+    file: str
+    key: str | None = None
+    bytes: int | None = None
+    sha256: str | None = None
+    upload: str | None = None
+    mirror: str | None = None
+
+    def urls(self) -> list[str]:
+        """Every address it can be downloaded from, the first choice first."""
+        places = {"upload": self.upload, "mirror": self.mirror}
+        return [
+            template.format(**places)
+            for template in _catalogue_file()["mirrors"]
+            if all(value is not None for name, value in places.items() if f"{{{name}}}" in template)
+        ]
+
+
+@dataclass(frozen=True)
+class CatalogEntry:
+    """What is known of a scene before it is loaded. Field by field as in ``scenes.toml``."""
+
+    name: str
+    title: str
+    sensor: str
+    shape: tuple[int, int, int]
+    class_names: tuple[str, ...]
+    licence: str
+    cite: str
+    cube: SceneFile
+    ground_truth: SceneFile
+    wavelengths_nm: tuple[float, float, int] | None = None
+    bands_removed: tuple[tuple[int, int], ...] = ()
+    bands_removed_why: str = ""
+    label_values: tuple[int, ...] | None = None
+    embedded: str | None = None
+    page: str | None = None
+
+    def band_centres_nm(self) -> NDArray[np.float64] | None:
+        """(S,) nominal band centres in nanometres, or None where the publisher gives none."""
+        if self.wavelengths_nm is None:
+            return None
+        first, last, n_recorded = self.wavelengths_nm
+        kept = np.ones(n_recorded, dtype=bool)
+        for low, high in self.bands_removed:
+            kept[low - 1 : high] = False
+        return np.linspace(first, last, n_recorded)[kept]
+
+
+@cache
+def _catalogue_file() -> dict[str, Any]:
+    return tomllib.loads(resources.files("hsilib.data").joinpath("scenes.toml").read_text(encoding="utf-8"))
+
+
+@cache
+def catalog() -> dict[str, CatalogEntry]:
+    """Every published scene by name."""
+    entries = {}
+    for name, table in _catalogue_file().items():
+        if not isinstance(table, dict):
+            continue
+        fields: dict[str, Any] = {k: _frozen(v) for k, v in table.items() if not isinstance(v, dict)}
+        files = {k: SceneFile(**v) for k, v in table.items() if isinstance(v, dict)}
+        entries[name] = CatalogEntry(name=name, **fields, **files)
+    return entries
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(_frozen(v) for v in value) if isinstance(value, list) else value

@@ -1,0 +1,145 @@
+"""`load_scene`: from a name to a checked `Scene`.
+
+Looks in this order: the folder that ``HSILIB_DATA`` names, the cache of earlier downloads, the copy
+that an installed package carries, the network.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+
+from hsilib.data.catalog import CatalogEntry, SceneFile, catalog
+from hsilib.data.readers import READERS, Array, array_names, read_array
+from hsilib.data.scene import Scene, renumber_labels
+from hsilib.data.store import fetch_file, find_file, local_folders
+from hsilib.data.synthetic import PRESETS, generate_scene
+from hsilib.errors import InputError, unknown_name
+
+GENERATED = {f"synthetic-{name}": options for name, options in PRESETS.items()}
+
+
+def scene_names() -> list[str]:
+    """Every name that `load_scene` knows: published scenes, then generated ones."""
+    return [*catalog(), *GENERATED]
+
+
+def load_scene(name: str, with_cube: bool = True) -> Scene:
+    """Load a scene by its catalogue name, or your own from files.
+
+    Parameters
+    ----------
+    name : a name of `scene_names`; or the path of an ``.npz`` file with the arrays ``cube`` and
+        ``ground_truth`` (as `Scene.save` writes it); or two paths ``CUBE,GROUND_TRUTH``, each
+        with the array's name behind a colon where the file holds several:
+        ``cube.mat:data,labels.mat:gt``.
+    with_cube : False loads the ground truth alone, as a scene of zero bands: enough for rules
+        that use no spectra, and often at hand where the cube is not.
+
+    Raises
+    ------
+    InputError : an unknown name, a scene that is neither at hand nor downloadable, a file whose
+        hash or shape is wrong, values that `Scene` does not accept.
+    """
+    if name in GENERATED:
+        return generate_scene(GENERATED[name], name=name)
+    if name in catalog():
+        return _load_published(catalog()[name], with_cube)
+    if "," in name or Path(name).suffix.lower() in READERS:
+        return _load_own(name)
+    raise unknown_name("scene", name, scene_names())
+
+
+def _load_published(entry: CatalogEntry, with_cube: bool) -> Scene:
+    ground_truth, _ = renumber_labels(
+        _published_array(entry, entry.ground_truth, 2),
+        entry.label_values or tuple(range(1, len(entry.class_names) + 1)),
+    )
+    if with_cube:
+        cube = _published_array(entry, entry.cube, 3)
+        if cube.shape != entry.shape:
+            raise InputError(f"scene {entry.name!r}: the cube has shape {cube.shape}; expected {entry.shape}.")
+    else:
+        cube = np.zeros((*ground_truth.shape, 0), dtype=np.uint8)
+    return Scene(
+        name=entry.name,
+        cube=cube,
+        ground_truth=ground_truth,
+        class_names=entry.class_names,
+        wavelengths_nm=entry.band_centres_nm() if with_cube else None,
+    )
+
+
+def _published_array(entry: CatalogEntry, file: SceneFile, ndim: int) -> Array:
+    path = find_file(file)
+    if path is None and entry.embedded:
+        return _embedded_array("Indian_pines_corrected.npy" if ndim == 3 else "Indian_pines_gt.npy", ndim)
+    return read_array(path or fetch_file(file, entry), file.key, ndim)
+
+
+@cache
+def _embedded_array(file_name: str, ndim: int) -> Array:
+    """Indian Pines as the tensorly package carries it: (145, 145, 200) uint16 and (145, 145)."""
+    with resources.as_file(resources.files("tensorly.datasets") / "data" / file_name) as path:
+        array = read_array(path, ndim=ndim)
+    array.flags.writeable = False  # one copy serves every caller
+    return array
+
+
+def _load_own(text: str) -> Scene:
+    parts = text.split(",")
+    if len(parts) > 2:
+        raise InputError(f"scene {text!r}: expected FILE.npz or CUBE,GROUND_TRUTH.")
+    names: tuple[str, ...] | None = None
+    wavelengths = None
+    path, _ = split_key(parts[0])
+    if len(parts) == 1:
+        if path.suffix.lower() not in (".npz", ".mat"):
+            raise InputError(f"scene {text!r}: one file must hold both arrays (.npz or .mat); else CUBE,GROUND_TRUTH.")
+        cube, labels = read_array(path, "cube", 3), read_array(path, "ground_truth", 2)
+        present = array_names(path)
+        if "class_names" in present:
+            names = tuple(str(n).strip() for n in read_array(path, "class_names").ravel())
+        if "wavelengths_nm" in present:
+            wavelengths = read_array(path, "wavelengths_nm").astype(float).ravel()
+    else:
+        cube, labels = (read_array(*split_key(part), ndim) for part, ndim in zip(parts, (3, 2), strict=True))
+    if np.issubdtype(labels.dtype, np.floating) and np.array_equal(labels, np.round(labels)):
+        labels = labels.astype(np.int64)  # MATLAB stores integers as doubles unless told otherwise
+    names = names or tuple(f"class {k}" for k in range(1, int(labels.max(initial=0)) + 1))
+    return Scene(name=path.stem, cube=cube, ground_truth=labels, class_names=names, wavelengths_nm=wavelengths)
+
+
+def split_key(text: str) -> tuple[Path, str | None]:
+    """Part ``FILE:KEY`` into the file and the array's name; a drive letter's colon is left alone."""
+    path, colon, key = text.rpartition(":")
+    if colon and Path(path).suffix.lower() in READERS:
+        return Path(path), key
+    return Path(text), None
+
+
+def availability(name: str) -> str:
+    """``"yes"``, ``"labels only"`` or ``"no"``: what `load_scene` can load without the network."""
+    if name in GENERATED or catalog()[name].embedded:
+        return "yes"
+    entry = catalog()[name]
+    here = [any((f / part.file).is_file() for f in local_folders()) for part in (entry.cube, entry.ground_truth)]
+    return "yes" if all(here) else "labels only" if here[1] else "no"
+
+
+def fetch(name: str) -> list[Path]:
+    """Download the files of a published scene that are not at hand, with progress; return their paths.
+
+    Raises
+    ------
+    InputError : an unknown name, or no mirror gave the right bytes.
+    """
+    if name not in scene_names():
+        raise unknown_name("scene", name, scene_names())
+    if name in GENERATED:
+        return []
+    entry = catalog()[name]
+    return [find_file(file) or fetch_file(file, entry) for file in (entry.cube, entry.ground_truth)]

@@ -1,0 +1,52 @@
+"""Writing files so that an interrupted run leaves either the old file or the new one, never half of one."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from hsilib.errors import InputError
+
+
+@contextmanager
+def write_atomically(path: str | Path) -> Iterator[IO[bytes]]:
+    """Open a temporary file beside ``path`` for writing bytes; rename it to ``path`` on success.
+
+    Raises
+    ------
+    InputError : the folder cannot be created or written.
+    """
+    path = Path(path)
+    ensure_writable(path.parent)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            yield stream
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(temporary, 0o666 & ~umask)  # mkstemp makes files that only their owner may read
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def ensure_writable(folder: str | Path) -> Path:
+    """Create ``folder`` if need be and prove that a file can be written there.
+
+    Raises
+    ------
+    InputError : it cannot; the message names the folder and the reason.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(f"cannot write to the folder {folder}: {error.strerror}; choose another one.") from error
+    return folder

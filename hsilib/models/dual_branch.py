@@ -1,0 +1,64 @@
+"""The dual-branch model (METHOD A1–A5): spectral and spatial encoder, fusion, classifier.
+
+Contents: `DualBranch`.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from hsilib.models.encoders import SpatialEncoder, SpectralEncoder
+from hsilib.models.fusion import TemperatureFusion
+from hsilib.models.network import Network
+
+
+class DualBranch(Network):
+    """Spectral branch (width 160) and spatial branch (width 96), fused and classified pixel by pixel.
+
+    Every operation is pointwise, an unpadded convolution or a box mean, so the same forward pass
+    serves a patch (H = W = 1) and a whole padded scene.
+
+    Parameters
+    ----------
+    n_bands, n_classes : S and K.
+    patch_size : P, odd, at least 5.
+    spectral_width, spatial_width, fusion_width, hidden_width : channels of each part. The first
+        two are the description's; it gives the others only as parameter counts (fusion "120 K",
+        classifier "100 K"), which 128 and 256 come nearest to.
+    dropout : probability in the classifier.
+    """
+
+    def __init__(
+        self,
+        n_bands: int,
+        n_classes: int,
+        patch_size: int = 15,
+        spectral_width: int = 160,
+        spatial_width: int = 96,
+        fusion_width: int = 128,
+        hidden_width: int = 256,
+        dropout: float = 0.15,
+    ) -> None:
+        super().__init__(n_bands, n_classes, patch_size)
+        if patch_size < 5 or patch_size % 2 == 0:
+            raise ValueError(f"patch_size is {patch_size}; expected an odd number of at least 5.")
+        self.spectral = SpectralEncoder(n_bands, spectral_width, patch_size)
+        self.spatial = SpatialEncoder(n_bands, spatial_width, patch_size)
+        self.fusion = TemperatureFusion(spectral_width, spatial_width, fusion_width)
+        self.hidden = nn.Sequential(
+            nn.SiLU(),
+            nn.Conv2d(fusion_width, hidden_width, 1),
+            nn.SiLU(),
+            nn.Dropout(dropout),
+            nn.Conv2d(hidden_width, hidden_width, 1),
+            nn.SiLU(),
+            nn.Dropout(dropout),
+        )
+        self.n_features = hidden_width
+        self.reset_head(n_classes)
+
+    def forward_features(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, S, H + P − 1, W + P − 1) raw values → (N, hidden_width, H, W)."""
+        x = self.standardize(x)
+        return self.hidden(self.fusion(self.spectral(x), self.spatial(x)))

@@ -1,0 +1,93 @@
+"""The two encoders of the dual-branch model (METHOD A3), written so that patches and whole scenes agree.
+
+Both take a window larger than their output: an input of (H + P − 1) × (W + P − 1) pixels gives an
+output of H × W, each output pixel a function of its own P × P patch alone. A patch is the case
+H = W = 1. That holds because only pointwise operations, unpadded convolutions and box means are
+used; nothing is padded inside.
+
+Contents: `box_mean`, `crop`, `SpectralEncoder`, `SpatialEncoder`.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn.functional import avg_pool2d
+
+from hsilib.models.attention import QuantumInspiredAttention
+
+
+def box_mean(x: torch.Tensor, size: int) -> torch.Tensor:
+    """Mean over every ``size`` × ``size`` window: (N, C, H, W) → (N, C, H − size + 1, W − size + 1).
+
+    The "global average pooling" of a patch is this mean at the patch's centre. Two one-dimensional
+    means cost 2 · size additions a pixel instead of size².
+    """
+    return avg_pool2d(avg_pool2d(x, (size, 1), stride=1), (1, size), stride=1)
+
+
+def crop(x: torch.Tensor, margin: int) -> torch.Tensor:
+    """Cut ``margin`` pixels off every side: at 7 of 15 pixels, the centre of the patch is left."""
+    return x[..., margin : x.shape[-2] - margin, margin : x.shape[-1] - margin] if margin else x
+
+
+class SpectralEncoder(nn.Module):
+    """Spectrum by spectrum: two Conv1d over the bands, pooled over the patch, then attention.
+
+    A Conv1d with the bands as input channels and kernel 1 sees one pixel's spectrum at a time, so
+    it is a 1 × 1 convolution here. The description leaves open what is pooled. We pool over the
+    patch: its mean is the context that predicts the phase, and the gated features are those of
+    the centre pixel plus that mean, so that the pixel's own spectrum is not lost in its surroundings.
+
+    Parameters
+    ----------
+    n_bands : S. width : number of features (160 in the description). patch_size : P, odd.
+    """
+
+    def __init__(self, n_bands: int, width: int = 160, patch_size: int = 15) -> None:
+        super().__init__()
+        self.patch_size = patch_size
+        self.pixelwise = nn.Sequential(
+            nn.Conv2d(n_bands, width, 1, bias=False),
+            nn.BatchNorm2d(width),
+            nn.SiLU(),
+            nn.Conv2d(width, width, 1, bias=False),
+            nn.BatchNorm2d(width),
+            nn.SiLU(),
+        )
+        self.attention = QuantumInspiredAttention(width)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, S, H + P − 1, W + P − 1) standardised spectra → (N, width, H, W)."""
+        features = self.pixelwise(x)
+        context = box_mean(features, self.patch_size)
+        centre = crop(features, self.patch_size // 2)
+        return self.attention(centre + context, context)
+
+
+class SpatialEncoder(nn.Module):
+    """Shapes and textures: two unpadded 3 × 3 convolutions, pooled over the patch, then attention.
+
+    Parameters
+    ----------
+    n_bands : S. width : number of features (96 in the description; the first convolution has half).
+    patch_size : P, odd and at least 5, so that the convolutions leave something to pool.
+    """
+
+    def __init__(self, n_bands: int, width: int = 96, patch_size: int = 15) -> None:
+        super().__init__()
+        self.pooled_size = patch_size - 4
+        self.windows = nn.Sequential(
+            nn.Conv2d(n_bands, width // 2, 3, bias=False),
+            nn.BatchNorm2d(width // 2),
+            nn.SiLU(),
+            nn.Conv2d(width // 2, width, 3, bias=False),
+            nn.BatchNorm2d(width),
+            nn.SiLU(),
+        )
+        self.attention = QuantumInspiredAttention(width)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, S, H + P − 1, W + P − 1) standardised spectra → (N, width, H, W)."""
+        context = box_mean(self.windows(x), self.pooled_size)
+        return self.attention(context, context)

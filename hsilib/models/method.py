@@ -1,0 +1,50 @@
+"""`Method`: what `experiment.run` runs. A rule on coordinates, an SVM and a network differ behind it.
+
+Contents: `Method`, `MethodOptions`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from hsilib.data.scene import Scene
+from hsilib.data.splits import Split
+
+
+class Method(ABC):
+    """Learns from the training pixels of a split and gives class probabilities for every pixel.
+
+    It never sees a test label: the scene comes without ground truth, the split with the test
+    labels hidden. The validation pixels are for choosing, such as a scale or an epoch.
+    """
+
+    @abstractmethod
+    def fit(self, scene: Scene, split: Split, generator: torch.Generator) -> None:
+        """Learn. All randomness comes from ``generator``."""
+
+    @abstractmethod
+    def predict_proba(self, scene: Scene) -> NDArray[np.float32]:
+        """(H, W, K) class probabilities that sum to 1."""
+
+    def details(self) -> dict[str, Any]:
+        """What the record keeps of the fitted method: parameters, choices made on validation, curves."""
+        return {}
+
+
+class MethodOptions(Protocol):
+    """A frozen dataclass of a method's settings that can build it."""
+
+    uses_spectra: ClassVar[bool]
+
+    def build(self, device: torch.device) -> Method:
+        """A method that is not fitted yet."""
+
+
+def one_hot(labels: NDArray[np.integer], n_classes: int) -> NDArray[np.float32]:
+    """Labels 1…K of any shape → probabilities 0 or 1 with a last axis K."""
+    return np.eye(n_classes, dtype=np.float32)[labels - 1]

@@ -1,0 +1,1 @@
+"""Methods that the dual-branch model is measured against, one a file."""
