@@ -112,27 +112,21 @@ def with_overrides(config: Config, assignments: list[str]) -> Config:
         key, equals, text = assignment.partition("=")
         if not equals:
             raise InputError(f"--set {assignment!r}: expected key=value, such as fit.epochs=100.")
+        known = setting_names(method)
+        if key not in known:
+            raise unknown_name("--set key", key, known)
         method = _replaced(method, key, key.split("."), text)
     return replace(config, method=method)
 
 
 def _replaced(options: Any, key: str, path: list[str], text: str) -> Any:
-    known = {f.name: getattr(options, f.name) for f in fields(options)}
     name, *rest = path
-    if name not in known:
-        raise unknown_name("--set key", key, setting_names(options))
-    value = known[name]
-    if isinstance(value, dict) and rest:
-        if name != "model" or (defaults := network_arguments(options.network)).get(rest[0]) is None or len(rest) > 1:
-            raise unknown_name("--set key", key, setting_names(options))
-        new: Any = {**value, rest[0]: _parsed(key, text, defaults[rest[0]])}
-    elif is_dataclass(value) and rest:
-        new = _replaced(value, key, rest, text)
-    elif is_dataclass(value) or isinstance(value, dict) or rest:
-        raise unknown_name("--set key", key, setting_names(options))
+    value = getattr(options, name)
+    if isinstance(value, dict):
+        value = {**value, rest[0]: _parsed(key, text, network_arguments(options.network)[rest[0]])}
     else:
-        new = _parsed(key, text, value)
-    return replace(options, **{name: new})
+        value = _replaced(value, key, rest, text) if rest else _parsed(key, text, value)
+    return replace(options, **{name: value})
 
 
 def setting_names(options: Any, prefix: str = "") -> list[str]:

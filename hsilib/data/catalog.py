@@ -44,6 +44,7 @@ class CatalogEntry:
     class_names: tuple[str, ...]
     licence: str
     cite: str
+    page: str
     cube: SceneFile
     ground_truth: SceneFile
     wavelengths_nm: tuple[float, float, int] | None = None
@@ -51,7 +52,6 @@ class CatalogEntry:
     bands_removed_why: str = ""
     label_values: tuple[int, ...] | None = None
     embedded: str | None = None
-    page: str | None = None
 
     def band_centres_nm(self) -> NDArray[np.float64] | None:
         """(S,) nominal band centres in nanometres, or None where the publisher gives none."""

@@ -1,15 +1,17 @@
 """Find and mend a lost byte: an integer cube in which one byte value was turned into another.
 
-A file that passes through a text-mode transfer may lose a byte value: every 13 (carriage return)
-becomes 10 (line feed), in each byte of each value alike. The low byte then costs 3 DN, the high
-byte of a 16-bit value 768 DN. `detect_lost_byte` reads this from the byte histogram of any integer
-cube; `repair_lost_byte` mends it where neighbouring bands say which value was meant; `repair_scene`
-does both to a `Scene`; `judge_repair` checks a repair against an independent 8-bit copy.
+A text-mode file transfer may do so: every 13 (carriage return) becomes 10 (line feed), in each byte of each
+value alike. In 16-bit values that costs 3 DN where it strikes the low byte and 768 DN where it strikes the high.
+
+`detect_lost_byte` reads it from the byte histogram of any integer cube, `repair_lost_byte` mends it where
+neighbouring bands say which value was meant, `repair_scene` does both to a `Scene`, and `judge_repair`
+checks a repair against an independent 8-bit copy.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +19,11 @@ from numpy.typing import NDArray
 from hsilib.data.scene import Scene
 from hsilib.errors import InputError
 
-PREDICTORS = 12  # neighbouring bands that predict a band
 WINDOW = 4  # bytes on each side that say how often a byte is expected
 MIN_LOG10_ODDS = 3.0
-SCALES_PER_STEP = 8.0  # a band is decided only where its residual scale is below step / 8
-MAX_ITERATIONS = 20
-MAD_TO_SIGMA = 1.4826
+PREDICTORS = 24  # neighbouring bands that predict a band
+SCALES_PER_STEP = 4.0  # a band is decided only where its residual scale is below step / 4
+MAX_PASSES = 20  # over the bands, in each of the two stages
 
 
 @dataclass(frozen=True)
@@ -31,14 +32,11 @@ class Damage:
 
     Attributes
     ----------
-    found : whether a byte value was lost.
-    reason : one sentence on why, or why not.
-    lost_byte, became : the byte that no longer occurs and the one it was turned into, 0…255; None if not found.
-    confidence : log10 of the odds that ``lost_byte`` became ``became`` rather than simply not occurring,
-        after a correction for the 256 × 255 pairs that could have been named; 0 where nothing was found.
-        See `detect_lost_byte` for the closed form.
-    suspicious_per_byte : values whose byte k (0 = lowest) is ``became``, for each k; 0 where
-        ``lost_byte`` still occurs in that byte, because then that byte is sound.
+    found, reason : whether a byte value was lost; one sentence on why, or why not.
+    lost_byte, became : the byte 0…255 that never occurs and the one it was turned into; None if not found.
+    confidence : log10 odds as `detect_lost_byte` defines them; 0 if not found.
+    suspicious_per_byte : for each byte of the values, lowest first, how many values hold ``became`` there;
+        0 where ``lost_byte`` still occurs in that byte, because that byte is then sound.
     """
 
     found: bool
@@ -50,7 +48,7 @@ class Damage:
 
     @property
     def n_suspicious(self) -> int:
-        """Values that may be wrong in a byte above the lowest, by 256 × (lost − became) DN and more."""
+        """Values that may be wrong in a byte above the lowest: by 256 × (lost − became) DN in 16-bit values."""
         return sum(self.suspicious_per_byte[1:])
 
     @property
@@ -65,18 +63,18 @@ class Repair:
 
     Attributes
     ----------
-    cube : (H, W, S), type and byte order of the input; never the same memory.
+    cube : (H, W, S), type and byte order of the input, memory of its own.
     changed : (H, W, S) bool, values that differ from the input.
-    residual_scale_dn : (S,) robust standard deviation, in DN, of each band about its prediction, on values
-        that cannot be wrong; NaN for bands without suspicious values. Decisions rest on it.
+    residual_scale_dn : (S,) robust standard deviation (DN) of each band about its prediction, on values that
+        cannot be wrong; NaN for bands without suspicious values. Decisions rest on it.
     damage : the verdict that was acted on.
     n_iterations : passes over the bands until nothing changed.
-    n_ambiguous : decided values whose prediction lay within step / 8 of half way between both candidates.
-    n_left : values left as they were because their band is not predicted well enough; lowest byte not counted.
+    n_ambiguous : decided values whose prediction lies within step / 8 of half way between the candidates.
+    n_left : values suspicious in an upper byte whose band is not predicted well enough to decide.
     n_left_low : the same for the lowest byte; each is right or off by |lost − became| DN.
     """
 
-    cube: NDArray[np.integer]
+    cube: NDArray[np.integer[Any]]
     changed: NDArray[np.bool_]
     residual_scale_dn: NDArray[np.float64]
     damage: Damage
@@ -88,200 +86,274 @@ class Repair:
     @property
     def n_changed(self) -> int:
         """Values that differ from the input."""
-        return int(self.changed.sum())
+        return int(np.count_nonzero(self.changed))
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """Decisions of a repair against an independent copy: counts of values.
+    """A repair against an independent copy: counts of suspicious values.
 
-    Attributes
-    ----------
-    n_decided : suspicious values for which the copy supports exactly one of the two candidates.
-    n_undecided : the other suspicious values: clipped in the copy, or the copy supports neither.
-    right_changed, wrong_changed, right_kept, wrong_kept : the decided values, by what the repair did.
+    The copy decides a value if it supports exactly one of its candidates; ``n_undecided`` are the others, such as
+    values clipped in the copy. Of the decided, ``precision`` is the share of the changed that had to be changed and
+    ``recall`` the share of those to be changed that were, 0…1 (NaN where there are none). ``wrong`` (H, W, S) marks
+    the wrongly changed and the wrongly kept.
     """
 
-    right_changed: int
-    wrong_changed: int
-    right_kept: int
-    wrong_kept: int
+    n_decided: int
     n_undecided: int
+    n_wrongly_changed: int
+    n_wrongly_kept: int
+    precision: float
+    recall: float
     wrong: NDArray[np.bool_] = field(repr=False, compare=False)
 
-    @property
-    def n_decided(self) -> int:
-        """Values that the copy can judge."""
-        return self.right_changed + self.wrong_changed + self.right_kept + self.wrong_kept
 
-    @property
-    def precision(self) -> float:
-        """Share of the changed values that had to be changed; NaN without any."""
-        return _ratio(self.right_changed, self.right_changed + self.wrong_changed)
+def byte_histogram(cube: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+    """Count each byte value in each byte of integers of any shape, lowest byte first whatever the order in memory.
 
-    @property
-    def recall(self) -> float:
-        """Share of the values that had to be changed which were; NaN without any."""
-        return _ratio(self.right_changed, self.right_changed + self.wrong_kept)
-
-
-def byte_histogram(cube: NDArray[np.integer]) -> NDArray[np.int64]:
-    """Count each byte value in each byte of the values, lowest byte first, whatever the byte order on disk.
-
-    Parameters
-    ----------
-    cube : integers of any shape, signed ones as two's complement.
-
-    Returns
-    -------
-    (B, 256) counts, B bytes per value: (1, 256) for 8-bit, (2, 256) for 16-bit with low and high.
-
-    Raises
-    ------
-    InputError : the cube does not hold integers.
+    Returns (B, 256) for values of B bytes: low and high for 16-bit. Negative values count as two's complement.
+    Raises `InputError` if the cube does not hold integers.
     """
     return np.stack([np.bincount(plane, minlength=256) for plane in _bytes(cube).reshape(-1, cube.itemsize).T])
 
 
-def detect_lost_byte(cube: NDArray[np.integer]) -> Damage:
-    """Say whether one byte value was turned into another everywhere in the cube.
+def detect_lost_byte(cube: NDArray[np.integer[Any]]) -> Damage:
+    """Say whether one byte value was turned into another throughout a cube of integers of any shape and type.
 
-    The lowest byte tells: its histogram is the smoothest. Each byte's expected count m is the median of its
-    eight neighbours (circular), and the excess variance over Poisson counts, phi >= 1, is measured on the same
-    histogram. Byte L never occurring and byte B occurring c times, the odds that L became B (B is then expected
-    m_L + m_B times) against L simply missing are, as quasi-Poisson likelihoods,
+    The lowest byte tells, for its histogram is the smoothest. The expected count m of a byte is the median of its
+    eight neighbours' (circular), and phi ≥ 1 is by how much the counts vary more than Poisson counts. If byte L
+    never occurs and byte B occurs c times, the quasi-Poisson odds that L became B (so that B is expected
+    m_L + m_B times) against L simply not occurring are
 
-        log10 odds = [c ln(1 + m_L / m_B) - m_L] / (phi ln 10) - log10(256 * 255).
+        log10 odds = [c ln(1 + m_L / m_B) − m_L] / (phi ln 10) − log10(256 × 255),
 
-    Found are odds above 10^3 with c within a quarter of m_L + m_B, provided that every neighbour of L is
-    common and that L is the only such hole: scaled or stretched data have many.
-
-    Parameters
-    ----------
-    cube : integers of any shape, size, sign and byte order.
-
-    Raises
-    ------
-    InputError : the cube does not hold integers.
+    the last term for all pairs that might have been named. Found are odds above 10³ with c within a quarter of
+    m_L + m_B, if all neighbours of L are common and L is the only such hole (stretched data have many).
+    Raises `InputError` if the cube does not hold integers.
     """
     counts = byte_histogram(cube)
     low = counts[0].astype(np.float64)
-    offsets = [o for o in range(-WINDOW, WINDOW + 1) if o]
-    neighbours = np.stack([np.roll(low, -o) for o in offsets])
+    neighbours = np.stack([np.roll(low, shift) for shift in range(-WINDOW, WINDOW + 1) if shift])
     expected = np.median(neighbours, axis=0)
     common = expected > 0
-    holes = np.flatnonzero((low == 0) & common & (neighbours.min(axis=0) > expected / 2))
-    if holes.size != 1:
-        what = "no byte value is missing among common ones" if not holes.size else f"{holes.size} bytes are missing"
-        return Damage(False, f"{what} in the lowest byte of {cube.size} values.")
-    lost = int(holes[0])
-    phi = max(1.0, float(np.median((low - expected)[common] ** 2 / expected[common])) / 0.4549)
     rates = np.where(common, expected, 1.0)
-    odds = (low * np.log1p(rates[lost] / rates) - rates[lost]) / (phi * np.log(10)) - np.log10(256 * 255)
-    fits = common & (np.abs(low / (rates + rates[lost]) - 1) < 0.25)
-    became = int(np.argmax(np.where(fits, odds, -np.inf)))
-    if not fits.any() or odds[became] < MIN_LOG10_ODDS:
-        return Damage(
-            False,
-            f"byte {lost} is missing, but no other byte is in excess enough to have taken its place, "
-            f"in the lowest byte of {cube.size} values.",
-        )
-    return Damage(
-        True,
-        f"byte {lost} never occurs in the lowest byte, where about {rates[lost]:.0f} are expected; "
-        f"byte {became} occurs {low[became]:.0f} times instead of about {rates[became]:.0f}.",
-        lost,
-        became,
-        float(odds[became]),
-        tuple(int(c[became]) if c[lost] == 0 else 0 for c in counts),
+    # 0.4549 is the median of the chi-squared distribution with one degree of freedom.
+    excess = float(np.median(((low - expected) ** 2 / rates)[common])) / 0.4549 if common.any() else 1.0
+    unit = max(1.0, excess) * np.log(10)
+    n_pairs = np.log10(256 * 255)
+    if rates.max() * (2 * np.log(2) - 1) / unit - n_pairs < MIN_LOG10_ODDS:
+        return Damage(False, f"the {cube.size} values are too few or too unevenly spread to tell a loss from chance.")
+    holes = np.flatnonzero((low == 0) & (neighbours.min(axis=0) > expected / 2))
+    if holes.size != 1:
+        what = f"{holes.size} byte values are" if holes.size else "no byte value is"
+        return Damage(False, f"{what} missing among common ones; the loss of one would leave one hole.")
+    lost = int(holes[0])
+    odds = (low * np.log1p(rates[lost] / rates) - rates[lost]) / unit - n_pairs
+    odds[~common | (np.abs(low / (rates + rates[lost]) - 1) > 0.25)] = -np.inf
+    became = int(np.argmax(odds))
+    if odds[became] < MIN_LOG10_ODDS:
+        return Damage(False, f"byte {lost} is missing, but no other byte is in excess by as many as are missing.")
+    reason = (
+        f"byte {lost} never occurs where about {rates[lost]:.0f} are expected (lowest byte of each value), "
+        f"and byte {became} occurs {low[became]:.0f} times instead of about {rates[became]:.0f}."
     )
+    suspicious = tuple(0 if count[lost] else int(count[became]) for count in counts)
+    return Damage(True, reason, lost, became, float(odds[became]), suspicious)
 
 
-def repair_lost_byte(cube: NDArray[np.integer], damage: Damage | None = None) -> Repair:
-    """Give back the lost byte to the values whose neighbouring bands say that they had it.
+def repair_lost_byte(cube: NDArray[np.integer[Any]], damage: Damage | None = None) -> Repair:
+    """Give the lost byte back to those values of a cube whose neighbouring bands say that they had it.
+
+    Each band is predicted linearly from its 24 neighbouring bands as they stand, and each of its suspicious values
+    becomes the nearer of its two candidates, again and again until nothing changes: first with fits to values that
+    cannot be wrong, then to all, since a fit without one range of values is bent where a band is noisy. Bytes are
+    mended from the highest down. A byte in which the lost value occurs is sound, or mended before, and stays; so a
+    second repair changes nothing.
+
+    A band is decided only if its residual scale is below a quarter of the step between the candidates, which puts
+    the point half way at least two scales from either. For 13 turned into 10 the step is 768 DN in the high byte of
+    16-bit values; in the low byte it is 3 DN, which as a rule cannot be decided and is left.
+
+    Parameters
+    ----------
+    cube : (H, W, S) integers, raw sensor values; not modified.
+    damage : the verdict to act on, perhaps on a larger part of the same file; `detect_lost_byte` where None.
+
+    Raises
+    ------
+    InputError : the cube is not (H, W, S) integers, or values are suspicious in an upper byte and no band is
+        predicted well enough to decide any of them.
     """
+    if cube.ndim != 3:
+        raise InputError(f"the cube has shape {cube.shape}; expected (rows, columns, bands).")
     damage = detect_lost_byte(cube) if damage is None else damage
-    values = _bytes(cube).copy()
-    n_bands = cube.shape[2]
-    scale = np.full(n_bands, np.nan)
-    n_iterations = n_ambiguous = n_left = n_left_low = 0
-    if damage.found:
-        assert damage.lost_byte is not None and damage.became is not None
-        for k in reversed(range(cube.itemsize)):
-            suspicious = values[..., k] == damage.became
-            if not suspicious.any() or (values[..., k] == damage.lost_byte).any():
-                continue
-            high = values.copy()
-            high[..., k] = damage.lost_byte
-            both = np.moveaxis(np.stack([_values(values, cube.dtype), _values(high, cube.dtype)]), 3, 1)
-            both = both.reshape(2, n_bands, -1).astype(np.float64)
-            low_, high_ = both
-            s = np.moveaxis(suspicious, 2, 0).reshape(n_bands, -1)
-            cur = low_.copy()
-            bands = np.flatnonzero(s.any(axis=1))
-            for it in range(MAX_ITERATIONS):
-                nch = 0
-                for b in bands:
-                    first = min(max(0, b - PREDICTORS // 2), max(0, n_bands - PREDICTORS - 1))
-                    near = [j for j in range(first, min(n_bands, first + PREDICTORS + 1)) if j != b]
-                    x = cur[near]; ok = ~s[b]
-                    mx = x[:, ok].mean(1, keepdims=True); my = cur[b, ok].mean()
-                    xc = x - mx
-                    w = np.linalg.lstsq(xc[:, ok] @ xc[:, ok].T, xc[:, ok] @ (cur[b, ok] - my), rcond=None)[0]
-                    pred = my + w @ xc
-                    r = (cur[b] - pred)[ok]
-                    scale[b] = MAD_TO_SIGMA * np.median(np.abs(r - np.median(r)))
-                    new = np.where(s[b] & (np.abs(high_[b] - pred) < np.abs(low_[b] - pred)), high_[b], low_[b])
-                    nch += (new != cur[b]).sum()
-                    cur[b] = new
-                print(k, it, nch)
-                if nch == 0 or k==0: break
-            if k == 0: continue
-            ch = np.moveaxis((cur != low_).reshape((n_bands,) + cube.shape[:2]), 0, 2)
-            values[..., k][ch] = damage.lost_byte
-    repaired = _values(values, cube.dtype)
-    return Repair(repaired, repaired != cube, scale, damage, n_iterations, n_ambiguous, n_left, n_left_low)
+    scales = np.full(cube.shape[2], np.nan)
+    repaired = cube.copy()
+    n_passes = n_close = n_upper = n_left = n_left_low = 0
+    for k in reversed(range(cube.itemsize)):
+        suspicious, altered = _candidates(repaired, damage, k)
+        if suspicious.any():
+            at = tuple(np.argwhere(suspicious)[0])
+            step = float(altered[at]) - float(repaired[at])
+            alter, left, close, passes = _decide(_by_band(repaired).astype(float), _by_band(suspicious), step, scales)
+            repaired = np.where(alter.T.reshape(cube.shape), altered, repaired)
+            n_passes, n_close = n_passes + passes, n_close + close
+            if k:
+                n_upper, n_left = n_upper + int(suspicious.sum()), n_left + left
+            else:
+                n_left_low = left
+    if n_upper and n_left == n_upper:
+        raise InputError(
+            f"{n_upper} values may be wrong in an upper byte ({damage.became} in place of {damage.lost_byte}), but no "
+            f"band is predicted by its neighbours to within a quarter of that error (best residual scale: "
+            f"{np.nanmin(scales):.0f} DN); leave the cube as it is or obtain an undamaged copy."
+        )
+    return Repair(repaired.astype(cube.dtype), repaired != cube, scales, damage, n_passes, n_close, n_left, n_left_low)
+
+
+def repair_scene(scene: Scene) -> Scene:
+    """The scene with its cube repaired, named ``<name>-repaired``; the same object where nothing is to be changed.
+
+    Raises `InputError` as `repair_lost_byte` does.
+    """
+    cube: NDArray[Any] = scene.cube
+    repair = repair_lost_byte(cube)
+    if not repair.n_changed:
+        return scene
+    note = (
+        f"repaired: {repair.n_changed} values ({repair.changed.mean():.2%}) held byte {repair.damage.became} in place "
+        f"of {repair.damage.lost_byte}; {repair.n_left_low} values may still do so in their lowest byte."
+    )
+    return scene.with_cube(repair.cube, name=f"{scene.name}-repaired", note=note)
 
 
 def judge_repair(
-    original: NDArray[np.integer], repair: Repair, reference: NDArray[np.uint8], tolerance: float = 1.0
+    original: NDArray[np.integer[Any]], repair: Repair, reference: NDArray[Any], tolerance: float = 1.0
 ) -> Judgement:
-    d = repair.damage
-    o = _bytes(original)
-    susp = o[..., 1] == d.became
-    hi = o.copy(); hi[..., 1] = d.lost_byte
-    low_, high_ = original.astype(float), _values(hi, original.dtype).astype(float)
-    sup_low = np.zeros(susp.shape, bool); sup_high = sup_low.copy()
-    for b in range(original.shape[2]):
-        if not susp[..., b].any(): continue
-        y = reference[..., b].astype(float)
-        use = ~susp[..., b] & (y > 0) & (y < 255)
-        a, c = np.polyfit(low_[..., b][use], y[use], 1)
-        res = y[use] - a * low_[..., b][use] - c
-        for cand, sup in ((low_, sup_low), (high_, sup_high)):
-            sup[..., b] = np.abs(np.clip(a * cand[..., b] + c, 0, 255) - y) < tolerance
-        if b % 17 == 0: print(b, a, 768 * a, np.abs(res).max(), np.median(np.abs(res)), use.sum())
-    dec = susp & (sup_low != sup_high)
-    c = repair.changed
-    return Judgement(*(int((dec & m).sum()) for m in (c & sup_high, c & sup_low, ~c & sup_low, ~c & sup_high)),
-        int((susp & ~dec).sum()), dec & (c == sup_low))
+    """Compare what a repair decided in the second-lowest byte with an 8-bit copy that does not share the damage.
+
+    Parameters
+    ----------
+    original, repair : (H, W, S) integers and what `repair_lost_byte` returned for them.
+    reference : (H, W, S) levels 0…255: each band stretched linearly and clipped. The stretch is fitted on
+        values that cannot be wrong and are not clipped.
+    tolerance : levels by which the candidate may differ that the copy supports (rounding alone takes 0.5).
+
+    Raises
+    ------
+    InputError : shapes that differ, or no damage to values of two or more bytes.
+    """
+    if not original.shape == reference.shape == repair.changed.shape:
+        raise InputError(f"cube {original.shape}, repair {repair.changed.shape}, copy {reference.shape}: must agree.")
+    if not repair.damage.found or original.itemsize < 2:
+        raise InputError("no lost byte was found in values of two or more bytes, so there is nothing to judge.")
+    suspicious, altered = _candidates(original, repair.damage, 1)
+    keep, change = np.zeros_like(suspicious), np.zeros_like(suspicious)
+    for band in np.flatnonzero(suspicious.any(axis=(0, 1))):
+        level = reference[..., band].astype(float)
+        usable = ~suspicious[..., band] & (level > 0) & (level < 255)
+        stretch = np.polynomial.Polynomial.fit(original[..., band][usable].astype(float), level[usable], 1)
+        for cube, supported in ((original, keep), (altered, change)):
+            expected = np.clip(stretch(cube[..., band].astype(float)), 0, 255)
+            supported[..., band] = np.abs(expected - level) < tolerance
+    decided = suspicious & (keep != change)
+    changed, due = decided & repair.changed, decided & change
+    hits = int((changed & due).sum())
+    return Judgement(
+        n_decided=int(decided.sum()),
+        n_undecided=int((suspicious & ~decided).sum()),
+        n_wrongly_changed=int((changed & ~due).sum()),
+        n_wrongly_kept=int((due & ~changed).sum()),
+        precision=hits / (int(changed.sum()) or float("nan")),
+        recall=hits / (int(due.sum()) or float("nan")),
+        wrong=changed ^ due,
+    )
 
 
-def _bytes(cube: NDArray[np.integer]) -> NDArray[np.uint8]:
-    """(..., B) bytes of each value, lowest first; a copy where the layout asks for one."""
+def _decide(
+    low: NDArray[np.float64], suspicious: NDArray[np.bool_], step: float, scales: NDArray[np.float64]
+) -> tuple[NDArray[np.bool_], int, int, int]:
+    """Choose between ``low`` and ``low + step``, (S, N), where suspicious; bands with a known scale too large are left.
+
+    Returns which values to alter (S, N), how many were left, how many were close calls, and the number of passes;
+    writes the scales (S,) that it measured.
+    """
+    n_bands = len(low)
+    width = min(n_bands, PREDICTORS + 1)
+    low = low - low.mean(axis=1, keepdims=True)
+    now = low.copy()
+    open_bands = suspicious.any(axis=1) & ~(scales * SCALES_PER_STEP > abs(step))
+    close = np.zeros(n_bands, dtype=np.int64)
+    n_passes = 0
+    for sound_only in (True, False):
+        # After the first stage only the bands that passed the criterion are worth another look.
+        stale = open_bands & ~(scales * SCALES_PER_STEP > abs(step))
+        for _ in range(MAX_PASSES):
+            n_passes += int(stale.any())
+            for band in range(n_bands):
+                if not stale[band]:
+                    continue
+                first = min(max(0, band - width // 2), n_bands - width)
+                fitted = ~suspicious[band] if sound_only else np.ones_like(suspicious[band])
+                predicted, scale = _predict(now[first : first + width], band - first, fitted)
+                scales[band] = scale if sound_only else scales[band]
+                beyond_middle = (predicted - low[band]) / step - 0.5
+                alter = suspicious[band] & (beyond_middle > 0) & (scales[band] * SCALES_PER_STEP <= abs(step))
+                close[band] = np.count_nonzero(suspicious[band] & (np.abs(beyond_middle) < 1 / 8))
+                stale[band] = False
+                if (alter != (now[band] != low[band])).any():
+                    now[band] = np.where(alter, low[band] + step, low[band])
+                    near = slice(max(0, band - PREDICTORS), band + PREDICTORS + 1)
+                    stale[near] |= open_bands[near]
+            if not stale.any():
+                break
+    decided = open_bands & (scales * SCALES_PER_STEP <= abs(step))
+    return now != low, int(suspicious[~decided].sum()), int(close[decided].sum()), n_passes
+
+
+def _predict(window: NDArray[np.float64], target: int, fitted: NDArray[np.bool_]) -> tuple[NDArray[np.float64], float]:
+    """Predict row ``target`` of ``window`` (bands, N) from the others by least squares on the ``fitted`` (N,) values.
+
+    Returns the prediction (N,) and the residual scale on those values: infinite where they are too few.
+    """
+    n, n_bands = int(fitted.sum()), len(window)
+    if n < 2 * n_bands:
+        return window[target], float("inf")
+    mean = (window @ fitted) / n
+    gram = (window * fitted) @ window.T - n * np.outer(mean, mean)
+    others = np.arange(n_bands) != target
+    weights = np.zeros(n_bands)
+    weights[others] = np.linalg.lstsq(gram[np.ix_(others, others)], gram[others, target], rcond=None)[0]
+    predicted = weights @ window + (mean[target] - weights @ mean)
+    # 1.4826 makes the median absolute residual of normal noise its standard deviation.
+    scale = 1.4826 * float(np.median(np.abs(window[target] - predicted)[fitted])) * (n / (n - n_bands)) ** 0.5
+    return predicted, scale
+
+
+def _candidates(
+    cube: NDArray[np.integer[Any]], damage: Damage, k: int
+) -> tuple[NDArray[np.bool_], NDArray[np.integer[Any]]]:
+    """Where byte k may have been the lost one, and the cube with the lost byte in all those places."""
+    planes = _bytes(cube).copy()
+    plane = planes[..., k]
+    if damage.lost_byte is None or (plane == damage.lost_byte).any():
+        return np.zeros(cube.shape, dtype=bool), cube
+    suspicious = plane == damage.became
+    plane[suspicious] = damage.lost_byte
+    return suspicious, planes.view(cube.dtype.newbyteorder("<"))[..., 0]
+
+
+def _bytes(cube: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
+    """(..., B) the bytes of each value, lowest first."""
     if not np.issubdtype(cube.dtype, np.integer):
         raise InputError(
-            f"the cube holds {cube.dtype}, which has no bytes to compare; give the integers it was read from, "
-            f"for example cube.astype(np.uint16) where they are whole numbers."
+            f"the cube holds {cube.dtype}; a lost byte shows only in the integers that were read from the file. "
+            f"If these are whole numbers, give cube.astype(np.uint16) or the like."
         )
     little = np.ascontiguousarray(cube, dtype=cube.dtype.newbyteorder("<"))
     return little.view(np.uint8).reshape(*cube.shape, cube.itemsize)
 
 
-def _values(planes: NDArray[np.uint8], dtype: np.dtype[np.integer]) -> NDArray[np.integer]:
-    """The inverse of `_bytes`, in the given type and byte order."""
-    return np.ascontiguousarray(planes).view(dtype.newbyteorder("<"))[..., 0].astype(dtype)
-
-
-def _ratio(part: int, whole: int) -> float:
-    return part / whole if whole else float("nan")
+def _by_band(array: NDArray[Any]) -> NDArray[Any]:
+    """(H, W, S) as (S, H × W), contiguous."""
+    return np.ascontiguousarray(array.reshape(-1, array.shape[2]).T)

@@ -12,10 +12,10 @@ from torch import nn
 
 
 class QuantumInspiredAttention(nn.Module):
-    """Weight features by the measurement of a state whose phase is predicted from their context.
+    """Weight features by the measurement of a state whose phase is predicted from them.
 
     The features are the amplitudes A of a state A·cos θ + i·A·sin θ; a bottleneck φ predicts the
-    phase θ = π · tanh(φ(context)) of each channel, and the measurement gate σ(cos θ + sin θ)
+    phase θ = π · tanh(φ(A)) of each channel, and the measurement gate σ(cos θ + sin θ)
     weights the amplitudes. For one qubit prepared by RY(θ) on \\|0⟩, ⟨Z⟩ = cos θ and ⟨X⟩ = sin θ: the
     gate is exactly σ(⟨Z⟩ + ⟨X⟩).
 
@@ -35,15 +35,15 @@ class QuantumInspiredAttention(nn.Module):
         self.squeeze = nn.Conv2d(channels, hidden, 1)
         self.excite = nn.Conv2d(hidden, channels, 1)
 
-    def phase(self, context: torch.Tensor) -> torch.Tensor:
-        """θ in (−π, π), same shape as ``context`` (N, C, H, W)."""
-        return math.pi * torch.tanh(self.excite(nn.functional.silu(self.squeeze(context))))
+    def phase(self, features: torch.Tensor) -> torch.Tensor:
+        """θ in (−π, π), same shape as ``features`` (N, C, H, W)."""
+        return math.pi * torch.tanh(self.excite(nn.functional.silu(self.squeeze(features))))
 
     @staticmethod
     def gate(phase: torch.Tensor) -> torch.Tensor:
         """σ(cos θ + sin θ), between σ(−√2) = 0.196 and σ(√2) = 0.804."""
         return torch.sigmoid(torch.cos(phase) + torch.sin(phase))
 
-    def forward(self, features: torch.Tensor, context: torch.Tensor) -> torch.Tensor:
-        """Weight ``features`` by the gate that ``context`` predicts; both (N, C, H, W)."""
-        return features * self.gate(self.phase(context))
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Weight ``features`` (N, C, H, W) by the gate that they predict."""
+        return features * self.gate(self.phase(features))

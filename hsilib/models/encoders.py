@@ -5,7 +5,7 @@ output of H × W, each output pixel a function of its own P × P patch alone. A 
 H = W = 1. That holds because only pointwise operations, unpadded convolutions and box means are
 used; nothing is padded inside.
 
-Contents: `box_mean`, `crop`, `SpectralEncoder`, `SpatialEncoder`.
+Contents: `box_mean`, `SpectralEncoder`, `SpatialEncoder`.
 """
 
 from __future__ import annotations
@@ -26,18 +26,13 @@ def box_mean(x: torch.Tensor, size: int) -> torch.Tensor:
     return avg_pool2d(avg_pool2d(x, (size, 1), stride=1), (1, size), stride=1)
 
 
-def crop(x: torch.Tensor, margin: int) -> torch.Tensor:
-    """Cut ``margin`` pixels off every side: at 7 of 15 pixels, the centre of the patch is left."""
-    return x[..., margin : x.shape[-2] - margin, margin : x.shape[-1] - margin] if margin else x
-
-
 class SpectralEncoder(nn.Module):
     """Spectrum by spectrum: two Conv1d over the bands, pooled over the patch, then attention.
 
     A Conv1d with the bands as input channels and kernel 1 sees one pixel's spectrum at a time, so
-    it is a 1 × 1 convolution here. The description leaves open what is pooled. We pool over the
-    patch: its mean is the context that predicts the phase, and the gated features are those of
-    the centre pixel plus that mean, so that the pixel's own spectrum is not lost in its surroundings.
+    it is a 1 × 1 convolution here. The description leaves open over which axis is pooled. We pool
+    over the patch, which makes the features "global" as it calls them. Gating the centre pixel's own
+    features instead, alone or added to the mean, was less accurate on the validation pixels.
 
     Parameters
     ----------
@@ -59,10 +54,7 @@ class SpectralEncoder(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(N, S, H + P − 1, W + P − 1) standardised spectra → (N, width, H, W)."""
-        features = self.pixelwise(x)
-        context = box_mean(features, self.patch_size)
-        centre = crop(features, self.patch_size // 2)
-        return self.attention(centre + context, context)
+        return self.attention(box_mean(self.pixelwise(x), self.patch_size))
 
 
 class SpatialEncoder(nn.Module):
@@ -89,5 +81,4 @@ class SpatialEncoder(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(N, S, H + P − 1, W + P − 1) standardised spectra → (N, width, H, W)."""
-        context = box_mean(self.windows(x), self.pooled_size)
-        return self.attention(context, context)
+        return self.attention(box_mean(self.windows(x), self.pooled_size))

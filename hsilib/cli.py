@@ -1,0 +1,136 @@
+"""The command line: ``hsilib scenes | fetch | run``.
+
+Exit codes: 0 done, 2 the input cannot be used (one sentence on standard error), 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from hsilib.config import RECIPES, recipe, setting_names, with_overrides
+from hsilib.data.catalog import catalog
+from hsilib.data.load import GENERATED, availability, fetch
+from hsilib.errors import InputError
+from hsilib.experiment import run
+from hsilib.files import ensure_writable
+from hsilib.reporting.class_map import write_class_map
+from hsilib.reporting.records import record_path, write_record
+
+DEFAULT_RECORDS = Path("results/records")
+SPLIT_HELP = "percent:0.01, count:10, blocks:32:7:count:30 or mask:FILE (default percent:0.01)"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit code."""
+    options = build_parser().parse_args(arguments)
+    try:
+        options.command(options)
+    except InputError as error:
+        print(f"hsilib: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("hsilib: interrupted; nothing half-written is left.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of every command."""
+    parser = argparse.ArgumentParser(prog="hsilib", description="Classify hyperspectral scenes from very few labels.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    scenes = commands.add_parser("scenes", help="list the scenes: what, where from, licence, at hand or not")
+    scenes.set_defaults(command=show_scenes)
+
+    fetching = commands.add_parser("fetch", help="download scenes, checking every byte")
+    fetching.add_argument("names", nargs="+", metavar="NAME", help="a name that `hsilib scenes` lists")
+    fetching.set_defaults(command=fetch_scenes)
+
+    running = commands.add_parser(
+        "run",
+        help="train and measure one recipe; the record's path is the last line on standard output",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=describe_recipes(),
+    )
+    running.add_argument("recipe", metavar="RECIPE", help="one of the recipes below")
+    running.add_argument("--scene", default="indian-pines", help="a scene's name, FILE.npz, or CUBE,GROUND_TRUTH")
+    running.add_argument("--split", default="percent:0.01", help=SPLIT_HELP)
+    running.add_argument("--seed", type=int, default=0, help="draws the split and the training (default 0)")
+    running.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting; repeatable")
+    running.add_argument("--records", type=Path, default=DEFAULT_RECORDS, help=f"folder (default {DEFAULT_RECORDS})")
+    running.add_argument("--map", action="store_true", help="write the class map as a PNG beside the record")
+    running.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto takes CUDA when found")
+    running.set_defaults(command=run_recipe)
+    return parser
+
+
+def describe_recipes() -> str:
+    """The recipes, a line each with the time it takes, then the keys that --set takes."""
+    lines = ["recipes:"]
+    for name, function in RECIPES.items():
+        what, _, cost = (function.__doc__ or "").strip().partition("\n\n")
+        lines.append(f"  {name:16} {what} [{cost.strip().rstrip('.')}]")
+    lines.append("\nkeys for --set:")
+    for name in RECIPES:
+        keys = setting_names(recipe(name).method)
+        lines.append(f"  {name:16} {', '.join(keys) or 'none'}")
+    return "\n".join(lines)
+
+
+def show_scenes(options: argparse.Namespace) -> None:
+    """Print the catalogue as a table."""
+    rows = [("NAME", "SIZE", "CLASSES", "AT HAND", "WHAT", "LICENCE", "SOURCE")]
+    for name, entry in catalog().items():
+        size = " × ".join(map(str, entry.shape))
+        source = f"in the {entry.embedded} package" if entry.embedded else entry.page
+        rows.append(
+            (
+                name,
+                size,
+                str(len(entry.class_names)),
+                availability(name),
+                f"{entry.title}, {entry.sensor}",
+                entry.licence,
+                source,
+            )
+        )
+    for name, generated in GENERATED.items():
+        size = f"{generated.rows} × {generated.cols} × {generated.n_bands}"
+        rows.append((name, size, str(generated.n_classes), "yes", "generated", "MIT", "hsilib.data.synthetic"))
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]) - 1)]
+    for row in rows:
+        print("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]))
+
+
+def fetch_scenes(options: argparse.Namespace) -> None:
+    """Download every named scene; print where its files are."""
+    for name in options.names:
+        paths = fetch(name)
+        print(f"{name}: {', '.join(map(str, paths)) or 'nothing to download'}")
+
+
+def run_recipe(options: argparse.Namespace) -> None:
+    """Run one recipe and write its record; the record's path is the last line on standard output."""
+    config = with_overrides(recipe(options.recipe), options.set)
+    config = replace(config, scene=options.scene, split=options.split, seed=options.seed, device=options.device)
+    ensure_writable(options.records)
+    record, class_map = run(config)
+    path = record_path(options.records, record.scene, config.split, record.recipe, record.seed, record.id)
+    if options.map:
+        write_class_map(class_map, path.with_suffix(".png"), len(record.metrics["confusion"]))
+    write_record(record, path)
+    print(
+        f"{config.recipe} on {config.scene}, {config.split}, seed {config.seed}: "
+        f"OA {record.metrics['overall_accuracy']:.2%}, AA {record.metrics['average_accuracy']:.2%}, "
+        f"kappa {record.metrics['kappa']:.4f}; fit {record.timing['fit_s']:.1f} s, "
+        f"predict {record.timing['predict_s']:.1f} s",
+    )
+    print(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
