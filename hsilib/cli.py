@@ -1,6 +1,7 @@
-"""The command line: ``hsilib scenes | fetch | run``.
+"""The command line: ``hsilib scenes | fetch | run | sweep``.
 
-Exit codes: 0 done, 2 the input cannot be used (one sentence on standard error), 130 interrupted.
+Exit codes: 0 done, 1 some runs of a campaign failed, 2 the input cannot be used (one sentence on
+standard error says why), 130 interrupted.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from hsilib.campaign import sweep
 from hsilib.config import RECIPES, recipe, setting_names, with_overrides
 from hsilib.data.catalog import catalog
 from hsilib.data.load import GENERATED, availability, fetch
@@ -28,14 +30,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code."""
     options = build_parser().parse_args(arguments)
     try:
-        options.command(options)
+        return options.command(options) or 0
     except InputError as error:
         print(f"hsilib: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("hsilib: interrupted; nothing half-written is left.", file=sys.stderr)
         return 130
-    return 0
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -61,10 +62,24 @@ def build_parser() -> argparse.ArgumentParser:
     running.add_argument("--split", default="percent:0.01", help=SPLIT_HELP)
     running.add_argument("--seed", type=int, default=0, help="draws the split and the training (default 0)")
     running.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting; repeatable")
-    running.add_argument("--records", type=Path, default=DEFAULT_RECORDS, help=f"folder (default {DEFAULT_RECORDS})")
     running.add_argument("--map", action="store_true", help="write the class map as a PNG beside the record")
-    running.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto takes CUDA when found")
     running.set_defaults(command=run_recipe)
+
+    sweeping = commands.add_parser("sweep", help="run a campaign: everything in its grid that has no record yet")
+    sweeping.add_argument("campaign", type=Path, metavar="CAMPAIGN.yaml", help="such as results/campaigns/ruler.yaml")
+    sweeping.add_argument("--workers", type=int, default=1, help="runs at a time (default 1)")
+    sweeping.add_argument(
+        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto takes CUDA when found"
+    )
+    sweeping.set_defaults(command=run_campaign)
+
+    for command in (running, sweeping):
+        command.add_argument(
+            "--records", type=Path, default=DEFAULT_RECORDS, help=f"folder (default {DEFAULT_RECORDS})"
+        )
+        command.add_argument(
+            "--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto takes CUDA when found"
+        )
     return parser
 
 
@@ -130,6 +145,11 @@ def run_recipe(options: argparse.Namespace) -> None:
         f"predict {record.timing['predict_s']:.1f} s",
     )
     print(path)
+
+
+def run_campaign(options: argparse.Namespace) -> int:
+    """Run a campaign; 1 where some of its runs failed."""
+    return int(sweep(options.campaign, options.records, options.workers, options.device) > 0)
 
 
 if __name__ == "__main__":

@@ -44,11 +44,12 @@ class Config:
 
 
 def quick() -> Config:
-    """The dual-branch model, 60 epochs, no pre-training: the method's core in a minute.
+    """The dual-branch model with turned patches, 150 epochs, no pre-training: the method's core in a minute.
 
     1 min on two CPU cores for 1 % of Indian Pines.
     """
-    return Config("quick", NetworkOptions(fit=FitOptions(epochs=60, learning_rate=1e-3, warmup_epochs=5)))
+    schedule = FitOptions(epochs=150, learning_rate=1e-3, warmup_epochs=5, random_orientation=True)
+    return Config("quick", NetworkOptions(fit=schedule))
 
 
 def coordinates_1nn() -> Config:

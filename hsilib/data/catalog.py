@@ -77,8 +77,8 @@ def catalog() -> dict[str, CatalogEntry]:
         if not isinstance(table, dict):
             continue
         fields: dict[str, Any] = {k: _frozen(v) for k, v in table.items() if not isinstance(v, dict)}
-        files = {k: SceneFile(**v) for k, v in table.items() if isinstance(v, dict)}
-        entries[name] = CatalogEntry(name=name, **fields, **files)
+        fields |= {k: SceneFile(**v) for k, v in table.items() if isinstance(v, dict)}
+        entries[name] = CatalogEntry(name=name, **fields)
     return entries
 
 

@@ -22,8 +22,9 @@ from hsilib.errors import InputError
 WINDOW = 4  # bytes on each side that say how often a byte is expected
 MIN_LOG10_ODDS = 3.0
 PREDICTORS = 24  # neighbouring bands that predict a band
+COMPONENTS = 10  # of a pixel's spectrum, that tell a run of wrong bands from a run of right ones
 SCALES_PER_STEP = 4.0  # a band is decided only where its residual scale is below step / 4
-MAX_PASSES = 20  # over the bands, in each of the two stages
+MAX_ROUNDS, MAX_PASSES = 8, 20  # rounds that start anew; passes over the bands in each
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Repair:
     residual_scale_dn : (S,) robust standard deviation (DN) of each band about its prediction, on values that
         cannot be wrong; NaN for bands without suspicious values. Decisions rest on it.
     damage : the verdict that was acted on.
-    n_iterations : passes over the bands until nothing changed.
+    n_iterations : passes over the bands until nothing changed, of all rounds and bytes.
     n_ambiguous : decided values whose prediction lies within step / 8 of half way between the candidates.
     n_left : values suspicious in an upper byte whose band is not predicted well enough to decide.
     n_left_low : the same for the lowest byte; each is right or off by |lost − became| DN.
@@ -165,10 +166,14 @@ def repair_lost_byte(cube: NDArray[np.integer[Any]], damage: Damage | None = Non
     """Give the lost byte back to those values of a cube whose neighbouring bands say that they had it.
 
     Each band is predicted linearly from its 24 neighbouring bands as they stand, and each of its suspicious values
-    becomes the nearer of its two candidates, again and again until nothing changes: first with fits to values that
-    cannot be wrong, then to all, since a fit without one range of values is bent where a band is noisy. Bytes are
-    mended from the highest down. A byte in which the lost value occurs is sound, or mended before, and stays; so a
-    second repair changes nothing.
+    becomes the nearer of its two candidates, again and again until nothing changes. The first round of this fits to
+    values that cannot be wrong. A run of bands that are all wrong still looks right to itself, so each later round
+    starts from decisions taken anew by the ten leading components of each pixel's sound values. It fits to all
+    values, since a fit without one range of them is bent where a band is noisy. A pixel that is suspicious in most of
+    its bands may stay wrong in a run of them.
+
+    Bytes are mended from the highest down. A byte in which the lost value occurs is sound, or mended before, and
+    stays; so a second repair changes nothing.
 
     A band is decided only if its residual scale is below a quarter of the step between the candidates, which puts
     the point half way at least two scales from either. For 13 turned into 10 the step is 768 DN in the high byte of
@@ -285,9 +290,16 @@ def _decide(
     open_bands = suspicious.any(axis=1) & ~(scales * SCALES_PER_STEP > abs(step))
     close = np.zeros(n_bands, dtype=np.int64)
     n_passes = 0
-    for sound_only in (True, False):
-        # After the first stage only the bands that passed the criterion are worth another look.
+    for round_ in range(MAX_ROUNDS):
+        sound_only = round_ == 0
+        before = now.copy()
+        # After the first round only the bands that passed the criterion are worth another look.
         stale = open_bands & ~(scales * SCALES_PER_STEP > abs(step))
+        if round_ and stale.any():
+            expected, spread = _predict_from_sound(now, suspicious)
+            trusted = stale & (spread * SCALES_PER_STEP <= abs(step))
+            alter = suspicious & ((expected - low) / step > 0.5)
+            now[trusted] = np.where(alter, low + step, low)[trusted]
         for _ in range(MAX_PASSES):
             n_passes += int(stale.any())
             for band in range(n_bands):
@@ -307,6 +319,8 @@ def _decide(
                     stale[near] |= open_bands[near]
             if not stale.any():
                 break
+        if round_ and (now == before).all():
+            break
     decided = open_bands & (scales * SCALES_PER_STEP <= abs(step))
     return now != low, int(suspicious[~decided].sum()), int(close[decided].sum()), n_passes
 
@@ -328,6 +342,26 @@ def _predict(window: NDArray[np.float64], target: int, fitted: NDArray[np.bool_]
     # 1.4826 makes the median absolute residual of normal noise its standard deviation.
     scale = 1.4826 * float(np.median(np.abs(window[target] - predicted)[fitted])) * (n / (n - n_bands)) ** 0.5
     return predicted, scale
+
+
+def _predict_from_sound(
+    now: NDArray[np.float64], suspicious: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Predict all values (S, N) from the sound ones of the same pixel, by the leading components of ``now`` (S, N).
+
+    Returns the predictions and the residual scale (S,) of each band.
+    """
+    mean = now.mean(axis=1, keepdims=True)
+    variances, vectors = np.linalg.eigh((now - mean) @ (now - mean).T / now.shape[1])
+    variances, vectors = variances[-COMPONENTS:], vectors[:, -COMPONENTS:]
+    residual = now - mean - vectors @ (vectors.T @ (now - mean))
+    scales = np.maximum(1.4826 * np.median(np.abs(residual), axis=1), 0.3)  # rounding to integers alone leaves 0.29
+    weights = ~suspicious / scales[:, None] ** 2
+    products = (vectors[:, :, None] * vectors[:, None, :]).reshape(len(now), -1)
+    normal = (weights.T @ products).reshape(-1, *2 * (vectors.shape[1],))
+    normal += np.diag(1 / np.maximum(variances, 1e-9))  # the spread of the components, where few values are sound
+    scores = np.linalg.solve(normal, ((weights * (now - mean)).T @ vectors)[..., None])[..., 0]
+    return vectors @ scores.T + mean, scales
 
 
 def _candidates(

@@ -53,7 +53,7 @@ class Scene:
             )
         if self.wavelengths_nm is not None and len(self.wavelengths_nm) != self.n_bands:
             raise InputError(
-                f"scene {self.name!r}: {len(self.wavelengths_nm)} wavelengths for {self.n_bands} bands; give one a band."
+                f"scene {self.name!r}: {len(self.wavelengths_nm)} wavelengths for {self.n_bands} bands; one each."
             )
 
     @property
@@ -153,8 +153,8 @@ def check_ground_truth(name: str, ground_truth: NDArray[np.integer], n_classes: 
     labels = labels[labels != 0]
     if not np.array_equal(labels, np.arange(1, n_classes + 1)):
         raise InputError(
-            f"scene {name!r}: the ground truth holds the labels {listed('', labels).strip()}; expected 0 for unlabelled "
-            f"and every label from 1 to {n_classes}. Renumber them with "
+            f"scene {name!r}: the ground truth holds the labels {listed('', labels).strip()}; expected 0 for "
+            f"unlabelled and every label from 1 to {n_classes}. Renumber them with "
             f"hsilib.renumber_labels(ground_truth), which returns the map and the old labels."
         )
 

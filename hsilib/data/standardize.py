@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,6 @@ class Standardizer:
         scale = spectra.std(axis=0, dtype=np.float64)
         return cls(spectra.mean(axis=0, dtype=np.float64), np.where(scale > 0, scale, 1.0), "all pixels of the scene")
 
-    def apply(self, spectra: NDArray[np.generic]) -> NDArray[np.float32]:
+    def apply(self, spectra: NDArray[Any]) -> NDArray[np.float32]:
         """Scale (…, S) raw values; returns float32."""
         return ((spectra - self.mean) / self.scale).astype(np.float32)

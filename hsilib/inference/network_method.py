@@ -35,7 +35,7 @@ class NetworkOptions:
 
     network: str = "dual-branch"
     model: dict[str, Any] = field(default_factory=dict)
-    fit: FitOptions = FitOptions()
+    fit: FitOptions = field(default_factory=FitOptions)
     uses_spectra: ClassVar[bool] = True
 
     def build(self, device: torch.device) -> NetworkMethod:
@@ -56,7 +56,7 @@ class NetworkMethod(Method):
             torch.manual_seed(int(torch.randint(2**31 - 1, (), generator=generator)))
             model = create_model(self.options.network, scene.n_bands, scene.n_classes, **self.options.model)
             model.set_standardizer(Standardizer.fit(scene.cube))
-            self.model = model.to(self.device, memory_format=torch.channels_last)
+            self.model = model.to(self.device)
             sampler = PatchSampler(scene.cube, model.patch_size, self.device)
             self.history = fit(self.model, sampler, split, self.options.fit, generator)
 

@@ -61,8 +61,7 @@ class Network(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(N, S, P, P) raw patches → logits (N, K)."""
-        if x.shape[1:] != (self.n_bands, self.patch_size, self.patch_size):
-            raise ValueError(
-                f"patches have shape {tuple(x.shape)}; expected (N, {self.n_bands}, {self.patch_size}, {self.patch_size})."
-            )
+        expected = (self.n_bands, self.patch_size, self.patch_size)
+        if x.shape[1:] != expected:
+            raise ValueError(f"patches have shape {tuple(x.shape)}; expected (N, {', '.join(map(str, expected))}).")
         return self.forward_map(x).flatten(1)

@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 
 UNLABELLED = "#000000"
 # The 23 colours of Tol's full sequence; a scene of K classes takes K of them, evenly spread.
+# fmt: off
 RAINBOW = (
-    "#E8ECFB #D9CCE3 #CAACCB #BA8DB4 #AA6F9E #994F88 #882E72 #1965B0 #437DBF #6195CF #7BAFDE #4EB265 #90C987 "
-    "#CAE0AB #F7F056 #F7CB45 #F4A736 #EE8026 #E65518 #DC050C #A5170E #72190E #42150A"
-).split()
+    "#E8ECFB", "#D9CCE3", "#CAACCB", "#BA8DB4", "#AA6F9E", "#994F88", "#882E72", "#1965B0",
+    "#437DBF", "#6195CF", "#7BAFDE", "#4EB265", "#90C987", "#CAE0AB", "#F7F056", "#F7CB45",
+    "#F4A736", "#EE8026", "#E65518", "#DC050C", "#A5170E", "#72190E", "#42150A",
+)
+# fmt: on
 
 
 def class_colours(n_classes: int) -> list[str]:

@@ -76,8 +76,8 @@ def write_record(record: Record, path: Path) -> Path:
     content = asdict(record)
     del content["path"]
     text = json.dumps(content, indent=1, ensure_ascii=False)
-    # One line for an innermost list: a confusion matrix reads row by row and diffs stay short.
-    text = re.sub(r"\[[^\[\]{}]*\]", lambda m: re.sub(r"\s+", " ", m.group()).replace("[ ", "[").replace(" ]", "]"), text)
+    # An innermost list on one line: a confusion matrix reads row by row and diffs stay short.
+    text = re.sub(r"\[[^\[\]{}]*\]", lambda m: "[" + " ".join(m.group()[1:-1].split()) + "]", text)
     with write_atomically(path) as stream:
         stream.write(text.encode() + b"\n")
     return path

@@ -18,6 +18,7 @@ from hsilib.data.patches import PatchSampler
 from hsilib.data.splits import Split
 from hsilib.models.network import Network
 from hsilib.progress import progress
+from hsilib.training.augment import draw_orientations, orient
 from hsilib.training.precision import autocast, gradient_scaler
 
 
@@ -32,6 +33,7 @@ class FitOptions:
     warmup_epochs : epochs of linear rise.
     weight_decay : AdamW's.
     clip_norm : largest norm of all gradients together.
+    random_orientation : lay each training patch down in one of its eight orientations.
     """
 
     epochs: int = 300
@@ -41,6 +43,7 @@ class FitOptions:
     warmup_epochs: int = 20
     weight_decay: float = 3e-5
     clip_norm: float = 0.6
+    random_orientation: bool = False
 
 
 @dataclass
@@ -83,7 +86,7 @@ def fit(
     model : on the sampler's device.
     sampler : gives patches of the scene.
     split : train and validation pixels with their labels.
-    generator : a CPU generator; draws the order of the pixels.
+    generator : a CPU generator; draws the order of the pixels and the orientations.
     """
     device = sampler.device
     pixels, labels = _on_device(split.train, split.train_labels, device)
@@ -100,8 +103,11 @@ def fit(
             for i, batch in enumerate(order.split(options.batch_size)):
                 for group in optimizer.param_groups:
                     group["lr"] = learning_rate_at(epoch * batches + i, batches, options)
+                patches = sampler(pixels[batch])
+                if options.random_orientation:
+                    patches = orient(patches, draw_orientations(len(batch), generator))
                 with autocast(device):
-                    loss = cross_entropy(model(sampler(pixels[batch])), labels[batch])
+                    loss = cross_entropy(model(patches), labels[batch])
                 optimizer.zero_grad(set_to_none=True)
                 scaler.scale(loss).backward()
                 scaler.unscale_(optimizer)

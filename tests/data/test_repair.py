@@ -11,6 +11,7 @@ import tensorly.datasets
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.io import loadmat
+from threadpoolctl import threadpool_limits
 
 from hsilib.data.repair import (
     Damage,
@@ -31,17 +32,23 @@ def smooth_cube(seed=0, shape=(40, 40, 50), noise=8.0, low=100.0, high=9000.0, d
     x = np.linspace(0, 1, bands)
     centres, widths = rng.uniform(0, 1, 4), rng.uniform(0.1, 0.4, 4)
     spectra = np.exp(-(((x - centres[:, None]) / widths[:, None]) ** 2))
-    maps = rng.gamma(0.7, size=(rows, cols, 4))
+    maps = rng.gamma(1.0, size=(rows, cols, 4))
     cube = maps @ spectra
-    cube = low + (high - low) * cube / np.quantile(cube, 0.999)
-    cube = np.clip(cube + rng.normal(0, noise, shape), low, high)
-    return np.rint(cube).astype(dtype)
+    cube = low + (high - low) * cube / cube.max() + rng.normal(0, noise, shape)
+    return np.rint(np.clip(cube, np.iinfo(dtype).min, np.iinfo(dtype).max)).astype(dtype)
 
 
 def lose_byte(cube, lost, became):
     """What a text-mode transfer does to the bytes of a file."""
     raw = bytearray(np.ascontiguousarray(cube).tobytes())
     return np.frombuffer(bytes(raw).replace(bytes([lost]), bytes([became])), dtype=cube.dtype).reshape(cube.shape)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Threads that wait for each other cost more than these small products."""
+    with threadpool_limits(1):
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -152,8 +159,8 @@ def test_a_stretched_8_bit_cube_with_holes_raises_no_alarm():
 
 def test_a_byte_that_is_missing_but_went_nowhere_raises_no_alarm(clean):
     cube = clean.copy()
-    cube[cube & 255 == 13] += 4000 // 256 * 256 + 100
-    cube[cube & 255 == 13] += 1
+    gone = cube & 255 == 13
+    cube[gone] += np.random.default_rng(0).integers(1, 200, np.count_nonzero(gone)).astype(np.uint16)
     assert np.count_nonzero(cube & 255 == 13) == 0
     damage = detect_lost_byte(cube)
     assert not damage.found
@@ -192,7 +199,7 @@ def test_salinas_a_raises_no_alarm():
 # --- repair --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("lost", "became"), [(13, 10), (20, 25), (4, 30), (11, 10)])
+@pytest.mark.parametrize(("lost", "became"), [(13, 10), (20, 25), (4, 30)])
 @pytest.mark.parametrize("dtype", ["<u2", ">i2", "<i4"])
 def test_the_high_byte_comes_back_exactly(clean, lost, became, dtype):
     truth = clean.astype(dtype)
@@ -213,12 +220,37 @@ def test_the_high_byte_comes_back_exactly(clean, lost, became, dtype):
     assert np.nanmax(repair.residual_scale_dn) < 20
 
 
-def test_values_below_zero_are_mended_too():
-    truth = smooth_cube(low=-700, high=5000, dtype=np.int16)
-    damaged = lose_byte(truth, 0xFF, 0x0C)  # −1…−256 become 3072…3327
+@pytest.mark.parametrize(
+    ("pair", "limits"),
+    [
+        ((11, 10), {"low": 100, "high": 9000, "dtype": np.uint16}),  # a step of 256 DN only
+        ((255, 12), {"low": -700, "high": 5000, "dtype": np.int16}),  # −1…−256 become 3327…3072
+    ],
+)
+def test_hard_pairs_come_back_but_for_a_pixel_or_two_that_lost_most_of_its_bands(pair, limits):
+    truth = smooth_cube(**limits)
+    damaged = lose_byte(truth, *pair)
     repair = repair_lost_byte(damaged)
-    np.testing.assert_array_equal(repair.cube >> 8, truth >> 8)
-    assert np.count_nonzero(truth >> 8 == -1) > 1000
+    was_wrong = damaged >> 8 != truth >> 8
+    still_wrong = repair.cube >> 8 != truth >> 8
+    assert was_wrong.sum() > 1000
+    assert still_wrong.sum() < 0.015 * was_wrong.sum()
+    suspicious = damaged >> 8 == pair[1]
+    assert (suspicious.sum(axis=2)[still_wrong.any(axis=2)] > 25).all()
+
+
+def test_a_run_of_wrong_bands_is_not_taken_for_right():
+    # A flat stretch that lost its high byte in more bands than predict a band looks right to its neighbours.
+    rng = np.random.default_rng(0)
+    bands = np.arange(90)
+    brightness = smooth_cube(2, shape=(40, 40, 1), high=4500)
+    step_up = 1 + 0.3 * rng.random((40, 40, 1)) * (bands > 50)
+    truth = brightness * np.linspace(0.95, 1.05, 90) * step_up + rng.normal(0, 6, (40, 40, 90))
+    truth = np.rint(truth).astype(np.uint16)
+    damaged = lose_byte(truth, 13, 10)
+    wrong = np.count_nonzero(damaged >> 8 != truth >> 8, axis=2)
+    assert wrong.max() > 30
+    np.testing.assert_array_equal(repair_lost_byte(damaged).cube >> 8, truth >> 8)
 
 
 def test_a_low_byte_far_enough_from_its_replacement_comes_back_as_well(clean):

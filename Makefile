@@ -1,0 +1,53 @@
+# One percent: everything a reader runs. `make` alone lists it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SCENES := $(wildcard ../shared/data)
+export HSILIB_DATA ?= $(if $(SCENES),$(abspath $(SCENES)))
+export PYTHONHASHSEED := 0
+QUICK := --scene indian-pines --split percent:0.01 --seed 0
+
+.DEFAULT_GOAL := help
+.PHONY: help env book fresh build test lint unit check-notebooks notebooks reproduce address clean
+
+help:            ## list the commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 18
+
+env: $(VENV)/.ready  ## create .venv from constraints.txt
+
+$(VENV)/.ready: constraints.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; this is %s. Try make PYTHON=python3.12" % sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[book,dev]'
+	@touch $@
+
+book: env fresh build  ## measure one percent of Indian Pines here, then build the report into _build/html
+	@echo "The report: _build/html/index.html"
+
+fresh: env
+	$(BIN)/hsilib run quick $(QUICK) --records results/fresh --map
+
+build: env       ## build the book from the records there are, warnings are errors
+	$(BIN)/jupyter-book build . --all -W -n --keep-going --quiet
+
+test: lint unit check-notebooks build  ## lint, types, unit tests, notebooks against their stored outputs, book
+
+lint: env        ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+unit: env        ## the test suite
+	$(BIN)/pytest -n 2 --dist worksteal
+
+check-notebooks: env
+	$(BIN)/pytest --nbval-lax --nbval-cell-timeout=600 -p no:cacheprovider notebooks
+
+notebooks: env   ## run every notebook again and store its outputs
+	@for notebook in notebooks/*.ipynb; do $(BIN)/papermill --cwd notebooks $$notebook $$notebook || exit 1; done
+
+address: env     ## write the repository's address (pyproject.toml) into every file that shows it
+	$(BIN)/python book/_ext/address.py
+
+clean:           ## remove what was built; .venv and committed results stay
+	rm -rf _build results/fresh .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,173 @@
+"""What the book says about results comes from here, and this takes it from run records.
+
+- role ``{val}`QUERY|FORMAT` ``: a number with a tooltip that says where it comes from;
+- directive ``results-table``: recipes by splits for one scene, mean ± standard deviation;
+- directive ``fresh-run``: the reader's own run beside the committed ones.
+
+A number that was never measured is an error for the role; the table says so and gives the command.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any, ClassVar
+
+from docutils import nodes
+from docutils.parsers.rst import directives
+from sphinx.util import logging
+from sphinx.util.docutils import SphinxDirective, SphinxRole
+
+from hsilib.config import RECIPES, recipe
+from hsilib.errors import InputError
+from hsilib.reporting.query import Results, confidence_half_width
+from hsilib.reporting.records import Record, record_id
+
+logger = logging.getLogger(__name__)
+ROOT = Path(__file__).resolve().parents[2]
+COMMITTED, FRESH = ROOT / "results" / "records", ROOT / "results" / "fresh"
+
+
+def committed(env: Any) -> Results:
+    """The committed records, read once a build."""
+    if not hasattr(env, "hsi_results"):
+        env.hsi_results = Results(COMMITTED)
+    return env.hsi_results  # type: ignore[no-any-return]
+
+
+class Val(SphinxRole):
+    """``{val}`indian-pines/percent:0.01/quick/overall_accuracy:mean|.1%` ``."""
+
+    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+        """Print the number; a query without an answer fails the build."""
+        query, _, form = self.text.partition("|")
+        try:
+            answer = committed(self.env).query(query)
+            text = format(answer.value, form or "g").replace("%", " %")
+        except (InputError, ValueError) as error:
+            logger.warning("val %r: %s", self.text, error, location=self.get_location(), type="hsi", subtype="val")
+            return [nodes.problematic(text=self.text)], []
+        node = nodes.abbreviation("", "", nodes.inline(text, text, classes=["hsi-val"]), explanation=answer.source())
+        return [node], []
+
+
+class ResultsTable(SphinxDirective):
+    """Overall accuracy (or ``:metric:``) of recipes under splits, on the scene that is the argument."""
+
+    required_arguments = 1
+    option_spec: ClassVar[dict[str, Any]] = {
+        "splits": directives.unchanged_required,
+        "recipes": directives.unchanged,
+        "metric": directives.unchanged,
+    }
+
+    def run(self) -> list[nodes.Node]:
+        """A table: a row a recipe, a column a split."""
+        scene, metric = self.arguments[0], self.options.get("metric", "overall_accuracy")
+        splits = self.options["splits"].split()
+        names = self.options["recipes"].split() if "recipes" in self.options else list(RECIPES)
+        rows = []
+        for name in names:
+            cells: list[nodes.Node] = [nodes.literal(text=name)]
+            cells += [accuracy_cell(committed(self.env), scene, split, name, metric) for split in splits]
+            rows.append(cells)
+        return [table(["recipe", *splits], rows)]
+
+
+def accuracy_cell(results: Results, scene: str, split: str, name: str, metric: str) -> nodes.Node:
+    """``mean ± std`` in percent with its source as a tooltip, or the command that would measure it."""
+    records = results.cell(scene, split, name)
+    if not records:
+        command = f"hsilib run {name} --scene {scene} --split {split} --seed 0"
+        return nodes.inline("", "", nodes.Text("not measured yet: "), nodes.literal(text=command))
+    values = [100 * float(record.metrics[metric]) for record in records]
+    mean = sum(values) / len(values)
+    spread = math.sqrt(sum((v - mean) ** 2 for v in values) / (len(values) - 1)) if len(values) > 1 else math.nan
+    half = confidence_half_width(values)
+    text = f"{mean:.1f} ± {spread:.1f}" if len(values) > 1 else f"{mean:.1f} (one seed)"
+    source = results.query(f"{scene}/{split}/{name}/{metric}").source()
+    if len(values) > 1:
+        source += f"; 95 % interval of the mean {mean - half:.1f} to {mean + half:.1f}"
+    return nodes.abbreviation("", "", nodes.inline(text, text, classes=["hsi-val"]), explanation=source)
+
+
+class FreshRun(SphinxDirective):
+    """The run of ``make book`` on this machine beside the committed record of the same seed."""
+
+    def run(self) -> list[nodes.Node]:
+        """A table and a sentence, or how to get one."""
+        fresh = newest(FRESH)
+        if fresh is None:
+            return [paragraph("This copy of the book was built without a fresh run. ", "make book", " adds one.")]
+        self.env.note_dependency(str(fresh.path))
+        name, scene, split = fresh.recipe, fresh.scene, fresh.split["spec"]
+        cell = committed(self.env).cell(scene, split, name)
+        same = next((record for record in cell if record.id == fresh.id), None)
+        if same is None:
+            return [paragraph("The fresh run has no committed counterpart: ", str(fresh.path), ".")]
+        rows: list[list[nodes.Node]] = []
+        for label, pick in (
+            ("overall accuracy", lambda r: f"{r.metrics['overall_accuracy']:.2%}"),
+            ("average accuracy", lambda r: f"{r.metrics['average_accuracy']:.2%}"),
+            ("kappa", lambda r: f"{r.metrics['kappa']:.4f}"),
+            ("training time", lambda r: f"{r.timing['fit_s']:.1f} s"),
+            ("device", lambda r: r.provenance["device"]),
+            ("torch", lambda r: r.provenance["versions"]["torch"]),
+            ("commit", lambda r: (r.provenance["git_commit"] or "none")[:8]),
+        ):
+            rows.append([nodes.Text(label), nodes.Text(pick(same)), nodes.Text(pick(fresh))])
+        title = f"{name} on {scene}, {split}, seed {fresh.seed}"
+        return [table([title, "committed", "this machine"], rows), verdict(same, fresh, cell)]
+
+
+def verdict(same: Record, fresh: Record, cell: list[Record]) -> nodes.Node:
+    """Whether the two agree: exactly, or within twice the spread that other seeds show."""
+    if same.metrics["confusion"] == fresh.metrics["confusion"]:
+        return paragraph("They agree exactly, pixel count by pixel count.")
+    accuracies = [100 * float(record.metrics["overall_accuracy"]) for record in cell]
+    difference = 100 * (fresh.metrics["overall_accuracy"] - same.metrics["overall_accuracy"])
+    mean = sum(accuracies) / len(accuracies)
+    spread = math.sqrt(sum((a - mean) ** 2 for a in accuracies) / max(1, len(accuracies) - 1))
+    word = "agree" if abs(difference) <= 2 * spread else "do not agree"
+    return paragraph(
+        f"They {word}: the fresh run differs by {difference:+.2f} points; the {len(accuracies)} committed seeds have a "
+        f"standard deviation of {spread:.2f} points, and up to twice that counts as agreement. Other processors "
+        f"round differently, and training amplifies it."
+    )
+
+
+def newest(folder: Path) -> Record | None:
+    """The record below ``folder`` that was started last."""
+    from hsilib.reporting.records import read_records
+
+    records = [r for r in read_records(folder) if r.recipe in RECIPES]
+    records = [r for r in records if r.id == record_id(recipe(r.recipe).method, r.scene, r.split["spec"], r.seed)]
+    return max(records, key=lambda record: record.provenance["started_utc"], default=None)
+
+
+def paragraph(*texts: str) -> nodes.paragraph:
+    """A paragraph; every second text is shown as code."""
+    parts = [nodes.literal(text=text) if i % 2 else nodes.Text(text) for i, text in enumerate(texts)]
+    return nodes.paragraph("", "", *parts)
+
+
+def table(head: list[str], rows: list[list[nodes.Node]]) -> nodes.table:
+    """A docutils table."""
+    group = nodes.tgroup(cols=len(head))
+    group.extend(nodes.colspec(colwidth=1) for _ in head)
+    body = nodes.tbody()
+    header: list[nodes.Node] = [nodes.Text(text) for text in head]
+    for parent, cells in [(nodes.thead(), header), *((body, row) for row in rows)]:
+        parent += nodes.row("", *(nodes.entry("", nodes.paragraph("", "", cell)) for cell in cells))
+        if parent is not body:
+            group += parent
+    group += body
+    return nodes.table("", group, classes=["hsi-table"])
+
+
+def setup(app: Any) -> dict[str, bool]:
+    """Sphinx's entry point."""
+    app.add_role("val", Val())
+    app.add_directive("results-table", ResultsTable)
+    app.add_directive("fresh-run", FreshRun)
+    return {"parallel_read_safe": False, "parallel_write_safe": True}
