@@ -14,7 +14,7 @@ from pathlib import Path
 
 from hsilib.campaign import sweep
 from hsilib.config import RECIPES, recipe, setting_names, with_overrides
-from hsilib.data.catalog import catalog
+from hsilib.data.catalog import CatalogEntry, catalog
 from hsilib.data.load import GENERATED, availability, fetch
 from hsilib.errors import InputError
 from hsilib.experiment import run
@@ -23,7 +23,6 @@ from hsilib.reporting.class_map import write_class_map
 from hsilib.reporting.records import record_path, write_record
 
 DEFAULT_RECORDS = Path("results/records")
-SPLIT_HELP = "percent:0.01, count:10, blocks:32:7:count:30 or mask:FILE (default percent:0.01)"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,35 +50,36 @@ def build_parser() -> argparse.ArgumentParser:
     fetching.add_argument("names", nargs="+", metavar="NAME", help="a name that `hsilib scenes` lists")
     fetching.set_defaults(command=fetch_scenes)
 
+    # What `run` and `sweep` have in common.
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--records", type=Path, default=DEFAULT_RECORDS, help="folder of records (%(default)s)")
+    common.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto takes CUDA when found")
+
     running = commands.add_parser(
         "run",
+        parents=[common],
         help="train and measure one recipe; the record's path is the last line on standard output",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog=describe_recipes(),
     )
     running.add_argument("recipe", metavar="RECIPE", help="one of the recipes below")
     running.add_argument("--scene", default="indian-pines", help="a scene's name, FILE.npz, or CUBE,GROUND_TRUTH")
-    running.add_argument("--split", default="percent:0.01", help=SPLIT_HELP)
-    running.add_argument("--seed", type=int, default=0, help="draws the split and the training (default 0)")
+    running.add_argument(
+        "--split",
+        default="percent:0.01",
+        help="percent:0.01, count:10, blocks:32:7:count:30 or mask:FILE (default: percent:0.01, which is 1 %%)",
+    )
+    running.add_argument("--seed", type=int, default=0, help="draws the split and the training (%(default)s)")
     running.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting; repeatable")
     running.add_argument("--map", action="store_true", help="write the class map as a PNG beside the record")
     running.set_defaults(command=run_recipe)
 
-    sweeping = commands.add_parser("sweep", help="run a campaign: everything in its grid that has no record yet")
-    sweeping.add_argument("campaign", type=Path, metavar="CAMPAIGN.yaml", help="such as results/campaigns/ruler.yaml")
-    sweeping.add_argument("--workers", type=int, default=1, help="runs at a time (default 1)")
-    sweeping.add_argument(
-        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto takes CUDA when found"
+    sweeping = commands.add_parser(
+        "sweep", parents=[common], help="run a campaign: everything in its grid that has no record yet"
     )
+    sweeping.add_argument("campaign", type=Path, metavar="CAMPAIGN.yaml", help="such as results/campaigns/ruler.yaml")
+    sweeping.add_argument("--workers", type=int, default=1, help="runs at a time (%(default)s)")
     sweeping.set_defaults(command=run_campaign)
-
-    for command in (running, sweeping):
-        command.add_argument(
-            "--records", type=Path, default=DEFAULT_RECORDS, help=f"folder (default {DEFAULT_RECORDS})"
-        )
-        command.add_argument(
-            "--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto takes CUDA when found"
-        )
     return parser
 
 
@@ -97,28 +97,31 @@ def describe_recipes() -> str:
 
 
 def show_scenes(options: argparse.Namespace) -> None:
-    """Print the catalogue as a table."""
+    """Print the catalogue as a table, then what is known to be wrong with a scene."""
     rows = [("NAME", "SIZE", "CLASSES", "AT HAND", "WHAT", "LICENCE", "SOURCE")]
-    for name, entry in catalog().items():
-        size = " × ".join(map(str, entry.shape))
-        source = f"in the {entry.embedded} package" if entry.embedded else entry.page
-        rows.append(
-            (
-                name,
-                size,
-                str(len(entry.class_names)),
-                availability(name),
-                f"{entry.title}, {entry.sensor}",
-                entry.licence,
-                source,
-            )
-        )
-    for name, generated in GENERATED.items():
-        size = f"{generated.rows} × {generated.cols} × {generated.n_bands}"
-        rows.append((name, size, str(generated.n_classes), "yes", "generated", "MIT", "hsilib.data.synthetic"))
+    rows += [_scene_row(entry) for entry in catalog().values()]
+    for name, scene in GENERATED.items():
+        size = f"{scene.rows} × {scene.cols} × {scene.n_bands}"
+        rows.append((name, size, str(scene.n_classes), "yes", "generated", "MIT", "hsilib.data.synthetic"))
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]) - 1)]
     for row in rows:
         print("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]))
+    for entry in catalog().values():
+        if entry.damage:
+            print(f"\n{entry.name} is {entry.damage}.")
+
+
+def _scene_row(entry: CatalogEntry) -> tuple[str, ...]:
+    state = " (repaired)" if entry.repaired_from else " (DAMAGED)" if entry.damage else ""
+    return (
+        entry.name,
+        " × ".join(map(str, entry.shape)),
+        str(len(entry.class_names)),
+        availability(entry.name),
+        f"{entry.title}{state}, {entry.sensor}",
+        entry.licence,
+        f"in the {entry.embedded} package" if entry.embedded else entry.page,
+    )
 
 
 def fetch_scenes(options: argparse.Namespace) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -35,7 +35,10 @@ class SceneFile:
 
 @dataclass(frozen=True)
 class CatalogEntry:
-    """What is known of a scene before it is loaded. Field by field as in ``scenes.toml``."""
+    """What is known of a scene before it is loaded. Field by field as in ``scenes.toml``.
+
+    A scene with known ``damage`` is followed by its repaired edition, which names it in ``repaired_from``.
+    """
 
     name: str
     title: str
@@ -52,6 +55,8 @@ class CatalogEntry:
     bands_removed_why: str = ""
     label_values: tuple[int, ...] | None = None
     embedded: str | None = None
+    damage: str = ""
+    repaired_from: str | None = None
 
     def band_centres_nm(self) -> NDArray[np.float64] | None:
         """(S,) nominal band centres in nanometres, or None where the publisher gives none."""
@@ -79,6 +84,9 @@ def catalog() -> dict[str, CatalogEntry]:
         fields: dict[str, Any] = {k: _frozen(v) for k, v in table.items() if not isinstance(v, dict)}
         fields |= {k: SceneFile(**v) for k, v in table.items() if isinstance(v, dict)}
         entries[name] = CatalogEntry(name=name, **fields)
+        if entries[name].damage:
+            repaired = f"{name}-repaired"
+            entries[repaired] = replace(entries[name], name=repaired, damage="", repaired_from=name)
     return entries
 
 

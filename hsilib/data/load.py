@@ -6,6 +6,8 @@ that an installed package carries, the network.
 
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -14,6 +16,7 @@ import numpy as np
 
 from hsilib.data.catalog import CatalogEntry, SceneFile, catalog
 from hsilib.data.readers import READERS, Array, array_names, read_array
+from hsilib.data.repair import repair_scene
 from hsilib.data.scene import Scene, renumber_labels
 from hsilib.data.store import fetch_file, find_file, local_folders
 from hsilib.data.synthetic import PRESETS, generate_scene
@@ -60,24 +63,34 @@ def _load_published(entry: CatalogEntry, with_cube: bool) -> Scene:
     )
     if with_cube:
         cube = _published_array(entry, entry.cube, 3)
+        if entry.damage:
+            print(f"{entry.name} is {entry.damage}.", file=sys.stderr)
         if cube.shape != entry.shape:
             raise InputError(f"scene {entry.name!r}: the cube has shape {cube.shape}; expected {entry.shape}.")
     else:
         cube = np.zeros((*ground_truth.shape, 0), dtype=np.uint8)
-    return Scene(
-        name=entry.name,
+    scene = Scene(
+        name=entry.repaired_from or entry.name,
         cube=cube,
         ground_truth=ground_truth,
         class_names=entry.class_names,
         wavelengths_nm=entry.band_centres_nm() if with_cube else None,
+        note=entry.damage,
     )
+    return repair_scene(scene) if entry.repaired_from and with_cube else replace(scene, name=entry.name)
 
 
 def _published_array(entry: CatalogEntry, file: SceneFile, ndim: int) -> Array:
     path = find_file(file)
-    if path is None and entry.embedded:
-        return _embedded_array("Indian_pines_corrected.npy" if ndim == 3 else "Indian_pines_gt.npy", ndim)
-    return read_array(path or fetch_file(file, entry), file.key, ndim)
+    if not entry.embedded:
+        return read_array(path or fetch_file(file, entry), file.key, ndim)
+    embedded = _embedded_array("Indian_pines_corrected.npy" if ndim == 3 else "Indian_pines_gt.npy", ndim)
+    if path is not None and not np.array_equal(read_array(path, file.key, ndim), embedded):
+        raise InputError(
+            f"{path}: its values are not those that the {entry.embedded} package carries for {entry.name!r}; "
+            f"two editions of one scene must not be mixed up: remove one."
+        )
+    return embedded
 
 
 @cache

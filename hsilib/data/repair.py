@@ -1,61 +1,24 @@
-"""Find and mend a lost byte: an integer cube in which one byte value was turned into another.
+"""Mend a lost byte where neighbouring bands say which value was meant.
 
-A text-mode file transfer may do so: every 13 (carriage return) becomes 10 (line feed), in each byte of each
-value alike. In 16-bit values that costs 3 DN where it strikes the low byte and 768 DN where it strikes the high.
-
-`detect_lost_byte` reads it from the byte histogram of any integer cube, `repair_lost_byte` mends it where
-neighbouring bands say which value was meant, `repair_scene` does both to a `Scene`, and `judge_repair`
-checks a repair against an independent 8-bit copy.
+Contents: `Repair`, `repair_lost_byte`, `repair_scene`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hsilib.data.byte_damage import Damage, candidates, detect_lost_byte
 from hsilib.data.scene import Scene
 from hsilib.errors import InputError
 
-WINDOW = 4  # bytes on each side that say how often a byte is expected
-MIN_LOG10_ODDS = 3.0
 PREDICTORS = 24  # neighbouring bands that predict a band
 COMPONENTS = 10  # of a pixel's spectrum, that tell a run of wrong bands from a run of right ones
 SCALES_PER_STEP = 4.0  # a band is decided only where its residual scale is below step / 4
 MAX_ROUNDS, MAX_PASSES = 8, 20  # rounds that start anew; passes over the bands in each
-
-
-@dataclass(frozen=True)
-class Damage:
-    """What `detect_lost_byte` found.
-
-    Attributes
-    ----------
-    found, reason : whether a byte value was lost; one sentence on why, or why not.
-    lost_byte, became : the byte 0…255 that never occurs and the one it was turned into; None if not found.
-    confidence : log10 odds as `detect_lost_byte` defines them; 0 if not found.
-    suspicious_per_byte : for each byte of the values, lowest first, how many values hold ``became`` there;
-        0 where ``lost_byte`` still occurs in that byte, because that byte is then sound.
-    """
-
-    found: bool
-    reason: str
-    lost_byte: int | None = None
-    became: int | None = None
-    confidence: float = 0.0
-    suspicious_per_byte: tuple[int, ...] = ()
-
-    @property
-    def n_suspicious(self) -> int:
-        """Values that may be wrong in a byte above the lowest: by 256 × (lost − became) DN in 16-bit values."""
-        return sum(self.suspicious_per_byte[1:])
-
-    @property
-    def n_suspicious_low(self) -> int:
-        """Values that may be wrong in the lowest byte, by lost − became DN."""
-        return sum(self.suspicious_per_byte[:1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,78 +51,6 @@ class Repair:
     def n_changed(self) -> int:
         """Values that differ from the input."""
         return int(np.count_nonzero(self.changed))
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """A repair against an independent copy: counts of suspicious values.
-
-    The copy decides a value if it supports exactly one of its candidates; ``n_undecided`` are the others, such as
-    values clipped in the copy. Of the decided, ``precision`` is the share of the changed that had to be changed and
-    ``recall`` the share of those to be changed that were, 0…1 (NaN where there are none). ``wrong`` (H, W, S) marks
-    the wrongly changed and the wrongly kept.
-    """
-
-    n_decided: int
-    n_undecided: int
-    n_wrongly_changed: int
-    n_wrongly_kept: int
-    precision: float
-    recall: float
-    wrong: NDArray[np.bool_] = field(repr=False, compare=False)
-
-
-def byte_histogram(cube: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
-    """Count each byte value in each byte of integers of any shape, lowest byte first whatever the order in memory.
-
-    Returns (B, 256) for values of B bytes: low and high for 16-bit. Negative values count as two's complement.
-    Raises `InputError` if the cube does not hold integers.
-    """
-    return np.stack([np.bincount(plane, minlength=256) for plane in _bytes(cube).reshape(-1, cube.itemsize).T])
-
-
-def detect_lost_byte(cube: NDArray[np.integer[Any]]) -> Damage:
-    """Say whether one byte value was turned into another throughout a cube of integers of any shape and type.
-
-    The lowest byte tells, for its histogram is the smoothest. The expected count m of a byte is the median of its
-    eight neighbours' (circular), and phi ≥ 1 is by how much the counts vary more than Poisson counts. If byte L
-    never occurs and byte B occurs c times, the quasi-Poisson odds that L became B (so that B is expected
-    m_L + m_B times) against L simply not occurring are
-
-        log10 odds = [c ln(1 + m_L / m_B) − m_L] / (phi ln 10) − log10(256 × 255),
-
-    the last term for all pairs that might have been named. Found are odds above 10³ with c within a quarter of
-    m_L + m_B, if all neighbours of L are common and L is the only such hole (stretched data have many).
-    Raises `InputError` if the cube does not hold integers.
-    """
-    counts = byte_histogram(cube)
-    low = counts[0].astype(np.float64)
-    neighbours = np.stack([np.roll(low, shift) for shift in range(-WINDOW, WINDOW + 1) if shift])
-    expected = np.median(neighbours, axis=0)
-    common = expected > 0
-    rates = np.where(common, expected, 1.0)
-    # 0.4549 is the median of the chi-squared distribution with one degree of freedom.
-    excess = float(np.median(((low - expected) ** 2 / rates)[common])) / 0.4549 if common.any() else 1.0
-    unit = max(1.0, excess) * np.log(10)
-    n_pairs = np.log10(256 * 255)
-    if rates.max() * (2 * np.log(2) - 1) / unit - n_pairs < MIN_LOG10_ODDS:
-        return Damage(False, f"the {cube.size} values are too few or too unevenly spread to tell a loss from chance.")
-    holes = np.flatnonzero((low == 0) & (neighbours.min(axis=0) > expected / 2))
-    if holes.size != 1:
-        what = f"{holes.size} byte values are" if holes.size else "no byte value is"
-        return Damage(False, f"{what} missing among common ones; the loss of one would leave one hole.")
-    lost = int(holes[0])
-    odds = (low * np.log1p(rates[lost] / rates) - rates[lost]) / unit - n_pairs
-    odds[~common | (np.abs(low / (rates + rates[lost]) - 1) > 0.25)] = -np.inf
-    became = int(np.argmax(odds))
-    if odds[became] < MIN_LOG10_ODDS:
-        return Damage(False, f"byte {lost} is missing, but no other byte is in excess by as many as are missing.")
-    reason = (
-        f"byte {lost} never occurs where about {rates[lost]:.0f} are expected (lowest byte of each value), "
-        f"and byte {became} occurs {low[became]:.0f} times instead of about {rates[became]:.0f}."
-    )
-    suspicious = tuple(0 if count[lost] else int(count[became]) for count in counts)
-    return Damage(True, reason, lost, became, float(odds[became]), suspicious)
 
 
 def repair_lost_byte(cube: NDArray[np.integer[Any]], damage: Damage | None = None) -> Repair:
@@ -196,7 +87,7 @@ def repair_lost_byte(cube: NDArray[np.integer[Any]], damage: Damage | None = Non
     repaired = cube.copy()
     n_passes = n_close = n_upper = n_left = n_left_low = 0
     for k in reversed(range(cube.itemsize)):
-        suspicious, altered = _candidates(repaired, damage, k)
+        suspicious, altered = candidates(repaired, damage, k)
         if suspicious.any():
             at = tuple(np.argwhere(suspicious)[0])
             step = float(altered[at]) - float(repaired[at])
@@ -230,49 +121,6 @@ def repair_scene(scene: Scene) -> Scene:
         f"of {repair.damage.lost_byte}; {repair.n_left_low} values may still do so in their lowest byte."
     )
     return scene.with_cube(repair.cube, name=f"{scene.name}-repaired", note=note)
-
-
-def judge_repair(
-    original: NDArray[np.integer[Any]], repair: Repair, reference: NDArray[Any], tolerance: float = 1.0
-) -> Judgement:
-    """Compare what a repair decided in the second-lowest byte with an 8-bit copy that does not share the damage.
-
-    Parameters
-    ----------
-    original, repair : (H, W, S) integers and what `repair_lost_byte` returned for them.
-    reference : (H, W, S) levels 0…255: each band stretched linearly and clipped. The stretch is fitted on
-        values that cannot be wrong and are not clipped.
-    tolerance : levels by which the candidate may differ that the copy supports (rounding alone takes 0.5).
-
-    Raises
-    ------
-    InputError : shapes that differ, or no damage to values of two or more bytes.
-    """
-    if not original.shape == reference.shape == repair.changed.shape:
-        raise InputError(f"cube {original.shape}, repair {repair.changed.shape}, copy {reference.shape}: must agree.")
-    if not repair.damage.found or original.itemsize < 2:
-        raise InputError("no lost byte was found in values of two or more bytes, so there is nothing to judge.")
-    suspicious, altered = _candidates(original, repair.damage, 1)
-    keep, change = np.zeros_like(suspicious), np.zeros_like(suspicious)
-    for band in np.flatnonzero(suspicious.any(axis=(0, 1))):
-        level = reference[..., band].astype(float)
-        usable = ~suspicious[..., band] & (level > 0) & (level < 255)
-        stretch = np.polynomial.Polynomial.fit(original[..., band][usable].astype(float), level[usable], 1)
-        for cube, supported in ((original, keep), (altered, change)):
-            expected = np.clip(stretch(cube[..., band].astype(float)), 0, 255)
-            supported[..., band] = np.abs(expected - level) < tolerance
-    decided = suspicious & (keep != change)
-    changed, due = decided & repair.changed, decided & change
-    hits = int((changed & due).sum())
-    return Judgement(
-        n_decided=int(decided.sum()),
-        n_undecided=int((suspicious & ~decided).sum()),
-        n_wrongly_changed=int((changed & ~due).sum()),
-        n_wrongly_kept=int((due & ~changed).sum()),
-        precision=hits / (int(changed.sum()) or float("nan")),
-        recall=hits / (int(due.sum()) or float("nan")),
-        wrong=changed ^ due,
-    )
 
 
 def _decide(
@@ -362,30 +210,6 @@ def _predict_from_sound(
     normal += np.diag(1 / np.maximum(variances, 1e-9))  # the spread of the components, where few values are sound
     scores = np.linalg.solve(normal, ((weights * (now - mean)).T @ vectors)[..., None])[..., 0]
     return vectors @ scores.T + mean, scales
-
-
-def _candidates(
-    cube: NDArray[np.integer[Any]], damage: Damage, k: int
-) -> tuple[NDArray[np.bool_], NDArray[np.integer[Any]]]:
-    """Where byte k may have been the lost one, and the cube with the lost byte in all those places."""
-    planes = _bytes(cube).copy()
-    plane = planes[..., k]
-    if damage.lost_byte is None or (plane == damage.lost_byte).any():
-        return np.zeros(cube.shape, dtype=bool), cube
-    suspicious = plane == damage.became
-    plane[suspicious] = damage.lost_byte
-    return suspicious, planes.view(cube.dtype.newbyteorder("<"))[..., 0]
-
-
-def _bytes(cube: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
-    """(..., B) the bytes of each value, lowest first."""
-    if not np.issubdtype(cube.dtype, np.integer):
-        raise InputError(
-            f"the cube holds {cube.dtype}; a lost byte shows only in the integers that were read from the file. "
-            f"If these are whole numbers, give cube.astype(np.uint16) or the like."
-        )
-    little = np.ascontiguousarray(cube, dtype=cube.dtype.newbyteorder("<"))
-    return little.view(np.uint8).reshape(*cube.shape, cube.itemsize)
 
 
 def _by_band(array: NDArray[Any]) -> NDArray[Any]:
