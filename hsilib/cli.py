@@ -98,7 +98,7 @@ def describe_recipes() -> str:
 
 def show_scenes(options: argparse.Namespace) -> None:
     """Print the catalogue as a table, then what is known to be wrong with a scene."""
-    rows = [("NAME", "SIZE", "CLASSES", "AT HAND", "WHAT", "LICENCE", "SOURCE")]
+    rows: list[tuple[str, ...]] = [("NAME", "SIZE", "CLASSES", "AT HAND", "WHAT", "LICENCE", "SOURCE")]
     rows += [_scene_row(entry) for entry in catalog().values()]
     for name, scene in GENERATED.items():
         size = f"{scene.rows} × {scene.cols} × {scene.n_bands}"
