@@ -64,7 +64,7 @@ def _load_published(entry: CatalogEntry, with_cube: bool) -> Scene:
     if with_cube:
         cube = _published_array(entry, entry.cube, 3)
         if entry.damage:
-            print(f"{entry.name} is {entry.damage}.", file=sys.stderr)
+            _tell_once(f"{entry.name} is {entry.damage}.")
         if cube.shape != entry.shape:
             raise InputError(f"scene {entry.name!r}: the cube has shape {cube.shape}; expected {entry.shape}.")
     else:
@@ -78,6 +78,11 @@ def _load_published(entry: CatalogEntry, with_cube: bool) -> Scene:
         note=entry.damage,
     )
     return repair_scene(scene) if entry.repaired_from and with_cube else replace(scene, name=entry.name)
+
+
+@cache
+def _tell_once(sentence: str) -> None:
+    print(sentence, file=sys.stderr)
 
 
 def _published_array(entry: CatalogEntry, file: SceneFile, ndim: int) -> Array:

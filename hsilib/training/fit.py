@@ -34,6 +34,8 @@ class FitOptions:
     weight_decay : AdamW's.
     clip_norm : largest norm of all gradients together.
     random_orientation : lay each training patch down in one of its eight orientations.
+    max_steps_per_epoch : where positive, an epoch ends after so many steps, each epoch on other pixels:
+        the time it takes no longer grows with the number of labels.
     """
 
     epochs: int = 300
@@ -44,6 +46,7 @@ class FitOptions:
     weight_decay: float = 3e-5
     clip_norm: float = 0.6
     random_orientation: bool = False
+    max_steps_per_epoch: int = 0
 
 
 @dataclass
@@ -93,12 +96,14 @@ def fit(
     optimizer = torch.optim.AdamW(model.parameters(), weight_decay=options.weight_decay, betas=(0.9, 0.999), eps=1e-8)
     scaler = gradient_scaler(device)
     batches = -(-len(pixels) // options.batch_size)
+    if options.max_steps_per_epoch > 0:
+        batches = min(batches, options.max_steps_per_epoch)
     history = FitHistory()
     best_score, best_weights = (-1.0, 0.0), None
     with progress(options.epochs, "fit", "epoch") as bar:
         for epoch in range(options.epochs):
             model.train()
-            order = torch.randperm(len(pixels), generator=generator).to(device)
+            order = torch.randperm(len(pixels), generator=generator)[: batches * options.batch_size].to(device)
             total = torch.zeros((), device=device)
             for i, batch in enumerate(order.split(options.batch_size)):
                 for group in optimizer.param_groups:
@@ -115,7 +120,7 @@ def fit(
                 scaler.step(optimizer)
                 scaler.update()
                 total += loss.detach() * len(batch)
-            history.train_loss.append(float(total) / len(pixels))
+            history.train_loss.append(float(total) / len(order))
             if len(split.val):
                 accuracy, loss_value = validate(model, sampler, split)
                 history.val_accuracy.append(accuracy)
