@@ -8,7 +8,7 @@ export PYTHONHASHSEED := 0
 QUICK := --scene indian-pines --split percent:0.01 --seed 0
 
 .DEFAULT_GOAL := help
-.PHONY: help env book fresh build test lint unit check-notebooks notebooks reproduce address clean
+.PHONY: help env book fresh build test lint unit check-notebooks notebooks reproduce address readme clean
 
 help:            ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 18
@@ -44,10 +44,19 @@ check-notebooks: env
 	$(BIN)/pytest --nbval-lax --nbval-cell-timeout=600 -p no:cacheprovider notebooks
 
 notebooks: env   ## run every notebook again and store its outputs
-	@for notebook in notebooks/*.ipynb; do $(BIN)/papermill --cwd notebooks $$notebook $$notebook || exit 1; done
+	@for notebook in notebooks/*.ipynb; do \
+	  $(BIN)/papermill --cwd notebooks $$notebook $$notebook && $(BIN)/python book/_ext/clean_notebooks.py $$notebook || exit 1; \
+	done
+
+reproduce: env   ## run every campaign that has runs without a record (resumes), then build the book
+	@for campaign in results/campaigns/*.yaml; do $(BIN)/hsilib sweep $$campaign || exit 1; done
+	$(MAKE) build
 
 address: env     ## write the repository's address (pyproject.toml) into every file that shows it
 	$(BIN)/python book/_ext/address.py
+
+readme: env      ## write the result table of README.md from the records
+	$(BIN)/python book/_ext/readme_table.py
 
 clean:           ## remove what was built; .venv and committed results stay
 	rm -rf _build results/fresh .pytest_cache .mypy_cache .ruff_cache .hypothesis

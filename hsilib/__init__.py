@@ -17,6 +17,7 @@ from hsilib.data.splits import Split, make_split
 from hsilib.errors import InputError
 from hsilib.experiment import run
 from hsilib.inference.scene import predict_logits
+from hsilib.models.checkpoint import load_model, save_model
 from hsilib.models.registry import create_model
 from hsilib.reporting.records import Record, read_record, read_records
 
@@ -29,6 +30,7 @@ __all__ = [
     "Split",
     "create_model",
     "fetch",
+    "load_model",
     "load_scene",
     "make_split",
     "predict_logits",
@@ -38,6 +40,7 @@ __all__ = [
     "recipe",
     "renumber_labels",
     "run",
+    "save_model",
     "scene_names",
     "with_overrides",
 ]

@@ -127,6 +127,8 @@ def _load_own(text: str) -> Scene:
         cube, labels = (read_array(*split_key(part), ndim) for part, ndim in zip(parts, (3, 2), strict=True))
     if np.issubdtype(labels.dtype, np.floating) and np.array_equal(labels, np.round(labels)):
         labels = labels.astype(np.int64)  # MATLAB stores integers as doubles unless told otherwise
+    if not np.issubdtype(labels.dtype, np.integer):
+        raise InputError(f"scene {text!r}: the ground truth holds {labels.dtype} values that are no whole numbers.")
     names = names or tuple(f"class {k}" for k in range(1, int(labels.max(initial=0)) + 1))
     return Scene(name=path.stem, cube=cube, ground_truth=labels, class_names=names, wavelengths_nm=wavelengths)
 

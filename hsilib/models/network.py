@@ -5,6 +5,8 @@ Contents: `Network`.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -20,10 +22,13 @@ class Network(nn.Module):
     Attributes
     ----------
     n_bands, n_classes, patch_size : S, K, P.
+    name, options : what `create_model` was called with; a checkpoint keeps them.
     n_features : channels that go into the head.
     """
 
     n_features: int
+    name: str
+    options: dict[str, Any]
 
     def __init__(self, n_bands: int, n_classes: int, patch_size: int) -> None:
         super().__init__()

@@ -26,4 +26,6 @@ def create_model(name: str, n_bands: int, n_classes: int, **options: Any) -> Net
     """
     if name not in NETWORKS:
         raise unknown_name("network", name, NETWORKS)
-    return NETWORKS[name](n_bands, n_classes, **options)
+    model = NETWORKS[name](n_bands, n_classes, **options)
+    model.name, model.options = name, options
+    return model

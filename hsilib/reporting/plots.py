@@ -51,9 +51,9 @@ def plot_maps(scene: Scene, class_map: NDArray[np.integer], title: str = "class 
     import matplotlib.pyplot as plt
     from matplotlib.patches import Patch
 
-    figure, panels = plt.subplots(1, 3, figsize=(10.5, 4.6), layout="constrained")
+    figure, panels = plt.subplots(1, 3, figsize=(9, 4.5), layout="constrained")
     panels[0].imshow(false_colour(scene), interpolation="nearest")
-    panels[0].set_title("false colour (near infrared, red, green)")
+    panels[0].set_title("near infrared, red, green")
     panels[0].set_axis_off()
     show_labels(panels[1], scene.ground_truth, scene.n_classes, "ground truth")
     show_labels(panels[2], class_map, scene.n_classes, title)
@@ -61,7 +61,7 @@ def plot_maps(scene: Scene, class_map: NDArray[np.integer], title: str = "class 
     patches = [
         Patch(color=colour, label=name) for colour, name in zip(class_colours(scene.n_classes), names, strict=True)
     ]
-    figure.legend(handles=patches, loc="outside lower center", ncols=6, fontsize="x-small", frameon=False)
+    figure.legend(handles=patches, loc="outside lower center", ncols=4, fontsize="small", frameon=False)
     return figure
 
 

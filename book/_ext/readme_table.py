@@ -1,0 +1,51 @@
+"""Write the result table of README.md from the committed records: `make readme`.
+
+README.md is shown where no Sphinx runs, so its numbers are copied; a test compares the copy with the records.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hsilib.reporting.query import Results
+
+ROOT = Path(__file__).resolve().parents[2]
+START, END = "<!-- results: written by `make readme` from results/records -->\n", "<!-- /results -->\n"
+SPLITS = ("percent:0.01", "blocks:32:7:percent:0.01")
+ROWS = {
+    "coordinates-1nn": "nearest training pixel, no spectra",
+    "superpixel-vote": "superpixels, no classifier",
+    "svm": "SVM on spectra",
+    "random-forest": "random forest on spectra",
+    "quick": "dual-branch model, core only",
+}
+
+
+def result_table(results: Results) -> str:
+    """The table as Markdown."""
+    lines = ["| | random pixels | separate blocks |", "| --- | --- | --- |"]
+    for name, label in ROWS.items():
+        cells = []
+        for split in SPLITS:
+            cell = f"indian-pines/{split}/{name}/overall_accuracy"
+            mean, spread = (100 * results.query(f"{cell}:{statistic}").value for statistic in ("mean", "std"))
+            cells.append(f"{mean:.1f} ± {spread:.1f}")
+        lines.append(f"| {label} (`{name}`) | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def with_table(readme: str, table: str) -> str:
+    """README's text with ``table`` between the two markers."""
+    before, _, rest = readme.partition(START)
+    return f"{before}{START}{table}{END}{rest.partition(END)[2]}"
+
+
+def main() -> None:
+    """Rewrite README.md."""
+    path = ROOT / "README.md"
+    results = Results(ROOT / "results" / "records")
+    path.write_text(with_table(path.read_text(encoding="utf-8"), result_table(results)), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
