@@ -66,20 +66,30 @@ class ResultsTable(SphinxDirective):
         scene, metric = self.arguments[0], self.options.get("metric", "overall_accuracy")
         splits = self.options["splits"].split()
         names = self.options["recipes"].split() if "recipes" in self.options else list(RECIPES)
+        results = committed(self.env)
         rows = []
         for name in names:
             cells: list[nodes.Node] = [nodes.literal(text=name)]
-            cells += [accuracy_cell(committed(self.env), scene, split, name, metric) for split in splits]
+            cells += [accuracy_cell(results, scene, split, name, metric) for split in splits]
             rows.append(cells)
-        return [table(["recipe", *splits], rows)]
+        missing = [
+            f"hsilib run {name} --scene {scene} --split {split} --seed 0"
+            for name in names
+            for split in splits
+            if not results.cell(scene, split, name)
+        ]
+        built: list[nodes.Node] = [table(["recipe", *splits], rows)]
+        if missing:
+            built.append(nodes.paragraph(text="To measure what is missing:"))
+            built.append(nodes.literal_block(text="\n".join(missing), language="sh"))
+        return built
 
 
 def accuracy_cell(results: Results, scene: str, split: str, name: str, metric: str) -> nodes.Node:
-    """``mean ± std`` in percent with its source as a tooltip, or the command that would measure it."""
+    """``mean ± std`` in percent with its source as a tooltip."""
     records = results.cell(scene, split, name)
     if not records:
-        command = f"hsilib run {name} --scene {scene} --split {split} --seed 0"
-        return nodes.inline("", "", nodes.Text("not measured yet: "), nodes.literal(text=command))
+        return nodes.emphasis(text="not measured yet")
     values = [100 * float(record.metrics[metric]) for record in records]
     mean = sum(values) / len(values)
     spread = math.sqrt(sum((v - mean) ** 2 for v in values) / (len(values) - 1)) if len(values) > 1 else math.nan
