@@ -126,7 +126,10 @@ def _replaced(options: Any, key: str, path: list[str], text: str) -> Any:
     name, *rest = path
     value = getattr(options, name)
     if isinstance(value, dict):
-        value = {**value, rest[0]: _parsed(key, text, network_arguments(options.network)[rest[0]])}
+        default = network_arguments(options.network)[rest[0]]
+        value = {**value, rest[0]: _parsed(key, text, default)}
+        if value[rest[0]] == default:  # what equals its default is left out, so that ids do not depend on it
+            del value[rest[0]]
     else:
         value = _replaced(value, key, rest, text) if rest else _parsed(key, text, value)
     return replace(options, **{name: value})

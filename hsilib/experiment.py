@@ -21,11 +21,12 @@ from hsilib.config import Config
 from hsilib.data.load import load_scene
 from hsilib.data.scene import Scene
 from hsilib.data.splits import Split, make_split
-from hsilib.errors import InputError
+from hsilib.errors import InputError, unknown_name
 from hsilib.reporting.metrics import confusion_matrix, metrics_from_confusion
 from hsilib.reporting.records import Record, record_id
 
 LEAKAGE_PATCH_SIZE = 15
+DEVICES = ("auto", "cpu", "cuda")
 
 
 def run(config: Config) -> tuple[Record, NDArray[np.uint8]]:
@@ -84,6 +85,8 @@ def find_device(name: str) -> torch.device:
     ------
     InputError : CUDA was asked for and is not there.
     """
+    if name not in DEVICES:
+        raise unknown_name("device", name, DEVICES)
     if name == "cuda" and not torch.cuda.is_available():
         raise InputError("device 'cuda': no CUDA device was found; use --device auto or --device cpu.")
     return torch.device("cuda" if name == "cuda" or (name == "auto" and torch.cuda.is_available()) else "cpu")
@@ -128,12 +131,15 @@ def provenance(scene: Scene, device: torch.device, started: datetime) -> dict[st
 
 def git_state() -> tuple[str | None, bool | None]:
     """Commit of the checkout that this code runs from and whether tracked files differ; None outside one."""
-    here = Path(__file__).resolve().parent
+    checkout = Path(__file__).resolve().parents[1]
 
     def git(*arguments: str) -> str:
-        return subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True, check=True).stdout.strip()
+        result = subprocess.run(["git", *arguments], cwd=checkout, capture_output=True, text=True, check=True)
+        return result.stdout.strip()
 
     try:
+        if Path(git("rev-parse", "--show-toplevel")).resolve() != checkout:
+            return None, None  # installed inside somebody else's repository
         return git("rev-parse", "HEAD"), bool(git("status", "--porcelain", "--untracked-files=no"))
     except (OSError, subprocess.CalledProcessError):
         return None, None

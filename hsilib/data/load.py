@@ -7,10 +7,12 @@ that an installed package carries, the network.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -111,26 +113,33 @@ def _load_own(text: str) -> Scene:
     parts = text.split(",")
     if len(parts) > 2:
         raise InputError(f"scene {text!r}: expected FILE.npz or CUBE,GROUND_TRUTH.")
-    names: tuple[str, ...] | None = None
-    wavelengths = None
     path, _ = split_key(parts[0])
+    known: dict[str, Any] = {}
     if len(parts) == 1:
         if path.suffix.lower() not in (".npz", ".mat"):
             raise InputError(f"scene {text!r}: one file must hold both arrays (.npz or .mat); else CUBE,GROUND_TRUTH.")
         cube, labels = read_array(path, "cube", 3), read_array(path, "ground_truth", 2)
-        present = array_names(path)
-        if "class_names" in present:
-            names = tuple(str(n).strip() for n in read_array(path, "class_names").ravel())
-        if "wavelengths_nm" in present:
-            wavelengths = read_array(path, "wavelengths_nm").astype(float).ravel()
+        extra = {name: read_array(path, name).ravel() for name in OWN_EXTRAS if name in array_names(path)}
+        known = {name: OWN_EXTRAS[name](array) for name, array in extra.items()}
     else:
         cube, labels = (read_array(*split_key(part), ndim) for part, ndim in zip(parts, (3, 2), strict=True))
     if np.issubdtype(labels.dtype, np.floating) and np.array_equal(labels, np.round(labels)):
         labels = labels.astype(np.int64)  # MATLAB stores integers as doubles unless told otherwise
     if not np.issubdtype(labels.dtype, np.integer):
         raise InputError(f"scene {text!r}: the ground truth holds {labels.dtype} values that are no whole numbers.")
-    names = names or tuple(f"class {k}" for k in range(1, int(labels.max(initial=0)) + 1))
-    return Scene(name=path.stem, cube=cube, ground_truth=labels, class_names=names, wavelengths_nm=wavelengths)
+    n_labels = np.unique(labels[labels != 0]).size
+    known.setdefault("class_names", tuple(f"class {k}" for k in range(1, n_labels + 1)))
+    return Scene(name=path.stem, cube=cube, ground_truth=labels, **known)
+
+
+# What a scene's own file may hold besides the two arrays, and how it becomes what `Scene` wants.
+OWN_EXTRAS: dict[str, Callable[[Array], Any]] = {
+    "class_names": lambda array: tuple(str(name).strip() for name in array),
+    "wavelengths_nm": lambda array: array.astype(float),
+    "transform": lambda array: tuple(map(float, array)),
+    "crs": lambda array: str(array[0]),
+    "note": lambda array: str(array[0]),
+}
 
 
 def split_key(text: str) -> tuple[Path, str | None]:

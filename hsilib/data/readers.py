@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -45,7 +44,7 @@ def read_array(path: str | Path, key: str | None = None, ndim: int | None = None
         raise InputError(f"{path}: cannot read {path.suffix or 'a file without suffix'}; use {', '.join(READERS)}.")
     try:
         arrays = reader(path)
-    except (OSError, ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile) as error:
+    except Exception as error:  # what the format libraries raise on damaged bytes has no common base
         raise InputError(f"{path}: not a readable {path.suffix} file ({error}); get it again.") from error
     array = _pick(path, arrays, key, ndim)
     if ndim is not None and array.ndim != ndim:
@@ -81,7 +80,10 @@ def _read_mat(path: Path) -> dict[str, Array]:
 
 
 def _read_npy(path: Path) -> dict[str, Array]:
-    return {path.stem: np.load(path, allow_pickle=False)}
+    array = np.load(path, allow_pickle=False)
+    if not isinstance(array, np.ndarray):
+        raise ValueError("it holds several arrays, as .npz does")
+    return {path.stem: array}
 
 
 def _read_npz(path: Path) -> dict[str, Array]:

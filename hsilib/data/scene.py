@@ -114,6 +114,9 @@ class Scene:
         }
         if self.wavelengths_nm is not None:
             arrays["wavelengths_nm"] = self.wavelengths_nm
+        if self.transform is not None:
+            arrays["transform"] = np.array(self.transform)
+        arrays |= {name: np.array(text) for name, text in (("crs", self.crs), ("note", self.note)) if text}
         with write_atomically(path) as stream:
             np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
         return path
@@ -149,6 +152,8 @@ def check_ground_truth(name: str, ground_truth: NDArray[np.integer], n_classes: 
             f"scene {name!r}: the ground truth has shape {ground_truth.shape} and type {ground_truth.dtype}; "
             f"expected integers in (rows, columns)."
         )
+    if n_classes > 255:
+        raise InputError(f"scene {name!r}: {n_classes} classes; a ground truth holds at most 255.")
     labels = np.unique(ground_truth)
     labels = labels[labels != 0]
     if not np.array_equal(labels, np.arange(1, n_classes + 1)):

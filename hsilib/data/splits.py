@@ -95,6 +95,10 @@ def make_split(scene: Scene, spec: str, seed: int) -> Split:
     ------
     InputError : text that is no split, a class with too few pixels, a map that does not fit.
     """
+    if seed < 0:
+        raise InputError(f"seed {seed}: give a whole number of at least 0.")
+    if not scene.class_counts.any():
+        raise InputError(f"scene {scene.name!r}: no pixel has a label; there is nothing to train on.")
     kind, _, rest = spec.partition(":")
     if kind not in PROTOCOLS:
         raise unknown_name("split", kind, PROTOCOLS)
@@ -129,6 +133,7 @@ def _block_split(scene: Scene, spec: str, rest: str, generator: np.random.Genera
     if len(fields) != 4:
         raise InputError(f"split {spec!r}: expected blocks:SIZE:BUFFER:count:N or blocks:SIZE:BUFFER:percent:P.")
     size, buffer = (_number(spec, text, int, 1 if i == 0 else 0) for i, text in enumerate(fields[:2]))
+    size, buffer = (min(value, max(scene.shape)) for value in (size, buffer))
     wanted = _training_counts(spec, fields[2], fields[3])
     labels = scene.ground_truth.ravel()
     totals = scene.class_counts
@@ -144,7 +149,7 @@ def _block_split(scene: Scene, spec: str, rest: str, generator: np.random.Genera
     parts: tuple[list[Indices], list[Indices], list[Indices]] = ([], [], [])
     for label, n in enumerate(totals, start=1):
         pixels = generator.permutation(np.flatnonzero((labels == label) & train_side.ravel()))
-        n_val = min(_validation_count(n), max(len(pixels) - 1, 0))
+        n_val = min(_validation_count(n), max(len(pixels) - SMALLEST_TRAINING_CLASS, 0))
         n_train = min(wanted(n), len(pixels) - n_val)
         parts[0].append(pixels[:n_train])
         parts[1].append(pixels[n_train : n_train + n_val])
@@ -172,7 +177,10 @@ def _mask_split(scene: Scene, spec: str, rest: str, generator: np.random.Generat
     del generator  # nothing is drawn
     maps = {}
     if "," in rest:
-        for part, text in zip(("train", "test"), rest.split(","), strict=False):
+        texts = rest.split(",")
+        if len(texts) != 2:
+            raise InputError(f"split {spec!r}: expected mask:FILE or mask:TRAIN,TEST.")
+        for part, text in zip(("train", "test"), texts, strict=True):
             maps[part] = read_array(*split_key(text), 2)
     else:
         path, _ = split_key(rest)
@@ -182,6 +190,8 @@ def _mask_split(scene: Scene, spec: str, rest: str, generator: np.random.Generat
     for part, labels in maps.items():
         if labels.shape != scene.shape:
             raise InputError(f"split {spec!r}: the {part} map is {labels.shape}, the scene {scene.shape}.")
+        if not np.array_equal(labels, np.round(labels)):
+            raise InputError(f"split {spec!r}: the {part} map holds values that are no whole numbers.")
         if labels.max(initial=0) > scene.n_classes or labels.min(initial=0) < 0:
             raise InputError(f"split {spec!r}: the {part} map holds labels outside 0…{scene.n_classes}.")
     indices = {part: np.flatnonzero(labels.ravel()) for part, labels in maps.items()}

@@ -45,8 +45,8 @@ def load_model(path: str | Path, device: str | torch.device = "cpu") -> Network:
         with safetensors.safe_open(path, framework="pt") as file:
             build = json.loads((file.metadata() or {})["hsilib"])
         weights = safetensors.torch.load_file(path, device=str(device))
-    except (OSError, KeyError, ValueError, safetensors.SafetensorError) as error:
+        model = create_model(build["name"], build["n_bands"], build["n_classes"], **build["options"])
+        model.load_state_dict(weights)
+    except (OSError, KeyError, ValueError, TypeError, RuntimeError, safetensors.SafetensorError) as error:
         raise InputError(f"{path}: not a checkpoint of hsilib ({error}).") from error
-    model = create_model(build["name"], build["n_bands"], build["n_classes"], **build["options"])
-    model.load_state_dict(weights)
     return model.to(device).eval()

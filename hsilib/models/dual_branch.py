@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from hsilib.errors import InputError
 from hsilib.models.encoders import SpatialEncoder, SpectralEncoder
 from hsilib.models.fusion import TemperatureFusion
 from hsilib.models.network import Network
@@ -42,7 +43,14 @@ class DualBranch(Network):
     ) -> None:
         super().__init__(n_bands, n_classes, patch_size)
         if patch_size < 5 or patch_size % 2 == 0:
-            raise ValueError(f"patch_size is {patch_size}; expected an odd number of at least 5.")
+            raise InputError(f"patch_size is {patch_size}; expected an odd number of at least 5.")
+        widths = {"spectral_width": spectral_width, "spatial_width": spatial_width}
+        widths |= {"fusion_width": fusion_width, "hidden_width": hidden_width}
+        for width, value in widths.items():
+            if value < 2:
+                raise InputError(f"{width} is {value}; expected at least 2.")
+        if not 0 <= dropout < 1:
+            raise InputError(f"dropout is {dropout}; expected at least 0 and below 1.")
         self.spectral = SpectralEncoder(n_bands, spectral_width, patch_size)
         self.spatial = SpatialEncoder(n_bands, spatial_width, patch_size)
         self.fusion = TemperatureFusion(spectral_width, spatial_width, fusion_width)

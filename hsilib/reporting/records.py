@@ -77,7 +77,7 @@ def write_record(record: Record, path: Path) -> Path:
     del content["path"]
     text = json.dumps(content, indent=1, ensure_ascii=False)
     # An innermost list on one line: a confusion matrix reads row by row and diffs stay short.
-    text = re.sub(r"\[[^\[\]{}]*\]", lambda m: "[" + " ".join(m.group()[1:-1].split()) + "]", text)
+    text = re.sub(r"\[\n[^\[\]{}\"]*\]", lambda m: "[" + " ".join(m.group()[1:-1].split()) + "]", text)
     with write_atomically(path) as stream:
         stream.write(text.encode() + b"\n")
     return path

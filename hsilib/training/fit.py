@@ -16,6 +16,7 @@ from torch.nn.functional import cross_entropy
 
 from hsilib.data.patches import PatchSampler
 from hsilib.data.splits import Split
+from hsilib.errors import InputError
 from hsilib.models.network import Network
 from hsilib.progress import progress
 from hsilib.training.augment import draw_orientations, orient
@@ -47,6 +48,17 @@ class FitOptions:
     clip_norm: float = 0.6
     random_orientation: bool = False
     max_steps_per_epoch: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size"):
+            if getattr(self, name) < 1:
+                raise InputError(f"fit.{name} is {getattr(self, name)}; expected at least 1.")
+        for name in ("learning_rate", "clip_norm"):
+            if not getattr(self, name) > 0:
+                raise InputError(f"fit.{name} is {getattr(self, name)}; expected a number above 0.")
+        for name in ("final_learning_rate", "warmup_epochs", "weight_decay", "max_steps_per_epoch"):
+            if not getattr(self, name) >= 0:
+                raise InputError(f"fit.{name} is {getattr(self, name)}; expected at least 0.")
 
 
 @dataclass

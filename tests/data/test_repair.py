@@ -13,14 +13,9 @@ from hypothesis import strategies as st
 from scipy.io import loadmat
 from threadpoolctl import threadpool_limits
 
-from hsilib.data.repair import (
-    Damage,
-    byte_histogram,
-    detect_lost_byte,
-    judge_repair,
-    repair_lost_byte,
-    repair_scene,
-)
+from hsilib.data.byte_damage import Damage, byte_histogram, detect_lost_byte
+from hsilib.data.repair import repair_lost_byte, repair_scene
+from hsilib.data.repair_check import judge_repair
 from hsilib.data.scene import Scene
 from hsilib.errors import InputError
 

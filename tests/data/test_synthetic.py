@@ -16,17 +16,9 @@ from scipy.optimize import nnls
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
+from hsilib.data.materials import MATERIALS, MAX_CLASSES, endmembers
 from hsilib.data.scene import Scene
-from hsilib.data.synthetic import (
-    FULL_SCALE,
-    MATERIALS,
-    MAX_CLASSES,
-    PRESETS,
-    SyntheticOptions,
-    draw_regions,
-    endmembers,
-    generate_scene,
-)
+from hsilib.data.synthetic import FULL_SCALE, PRESETS, SyntheticOptions, draw_regions, generate_scene
 from hsilib.errors import InputError
 
 MEDIUM = SyntheticOptions(120, 100, 40, 6, seed=3, region_size_px=24, imbalance=6)

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier
 
+from hsilib.errors import InputError
 from hsilib.models.peers.pixelwise import PixelwiseClassifier
 
 
@@ -23,6 +24,10 @@ class RandomForestOptions:
 
     trees: int = 500
     uses_spectra: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if self.trees < 1:
+            raise InputError(f"random-forest: trees is {self.trees}; expected at least 1.")
 
     def build(self, device: torch.device) -> RandomForest:
         """A method that is not fitted yet."""

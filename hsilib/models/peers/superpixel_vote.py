@@ -18,6 +18,7 @@ from sklearn.decomposition import PCA
 from hsilib.data.scene import Scene
 from hsilib.data.splits import Split
 from hsilib.data.standardize import Standardizer
+from hsilib.errors import InputError
 from hsilib.models.method import Method, one_hot
 
 
@@ -36,6 +37,10 @@ class SuperpixelVoteOptions:
     n_components: int = 3
     compactness: float = 0.1
     uses_spectra: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if not self.pixels_per_segment or min(self.pixels_per_segment) < 1 or self.n_components < 1:
+            raise InputError("superpixel-vote: pixels_per_segment and n_components need numbers of at least 1.")
 
     def build(self, device: torch.device) -> SuperpixelVote:
         """A method that is not fitted yet."""
@@ -56,7 +61,9 @@ class SuperpixelVote(Method):
         spectra = Standardizer.fit(scene.cube).apply(scene.cube).reshape(-1, scene.n_bands)
         n_components = min(self.options.n_components, scene.n_bands)
         components = PCA(n_components, svd_solver="covariance_eigh").fit_transform(spectra)
-        image = (components / components.std(axis=0)).reshape(*scene.shape, n_components)
+        spread = components.std(axis=0)
+        kept = spread > 1e-6 * spread.max()  # fewer where bands are in proportion to each other
+        image = (components[:, kept] / spread[kept]).reshape(*scene.shape, -1)
         self.validation_accuracy: dict[int, float] = {}
         best = -1.0
         for size in sorted(self.options.pixels_per_segment):

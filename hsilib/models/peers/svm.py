@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.svm import SVC
 
+from hsilib.errors import InputError
 from hsilib.models.peers.pixelwise import PixelwiseClassifier
 
 
@@ -34,6 +35,13 @@ class SvmOptions:
     folds: int = 3
     uses_spectra: ClassVar[bool] = True
 
+    def __post_init__(self) -> None:
+        values = (*self.costs, *self.gammas)
+        if not self.costs or not self.gammas or not all(isinstance(v, (int, float)) and v > 0 for v in values):
+            raise InputError("svm: costs and gammas need numbers above 0.")
+        if self.folds < 2:
+            raise InputError(f"svm: folds is {self.folds}; cross-validation needs at least 2.")
+
     def build(self, device: torch.device) -> Svm:
         """A method that is not fitted yet."""
         return Svm(self)
@@ -48,6 +56,8 @@ class Svm(PixelwiseClassifier):
     def estimator(self, train_labels: NDArray[np.int64], seed: int) -> Any:
         """A grid search around an RBF SVC; a plain SVC where a class has a single training pixel."""
         counts = np.bincount(train_labels)
+        if np.count_nonzero(counts) < 2:
+            raise InputError("svm: the training pixels are of one class only; it needs at least two.")
         smallest = int(counts[counts > 0].min())
         if smallest < 2:
             return SVC(C=100.0, break_ties=True)

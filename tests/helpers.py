@@ -1,0 +1,78 @@
+"""Small things that several tests build."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from hsilib.data.scene import Scene
+from hsilib.data.splits import Split
+from hsilib.data.standardize import Standardizer
+from hsilib.inference.network_method import NetworkOptions
+from hsilib.models.network import Network
+from hsilib.training.fit import FitOptions
+
+SMALL: dict[str, Any] = {
+    "patch_size": 5,
+    "spectral_width": 8,
+    "spatial_width": 8,
+    "fusion_width": 8,
+    "hidden_width": 8,
+}
+SMALL_SETTINGS = [f"model.{name}={value}" for name, value in SMALL.items()]
+
+
+def small_network(**fit: Any) -> NetworkOptions:
+    """The dual-branch model, narrow, with the given `FitOptions`."""
+    return NetworkOptions(model=dict(SMALL), fit=FitOptions(**{"epochs": 2, "warmup_epochs": 1, **fit}))
+
+
+def scene_of(ground_truth: NDArray[Any], n_bands: int = 3, seed: int = 0, cube: NDArray[Any] | None = None) -> Scene:
+    """A scene with this ground truth and, unless a cube is given, random spectra."""
+    labels = np.asarray(ground_truth)
+    if cube is None:
+        cube = np.random.default_rng(seed).normal(100, 10, (*labels.shape, n_bands)).astype(np.float32)
+    names = tuple(f"class {k}" for k in range(1, int(labels.max()) + 1))
+    return Scene("made up", cube, labels, names)
+
+
+def separable_scene(rows: int = 16, cols: int = 12, n_bands: int = 6, n_classes: int = 3, noise: float = 1.0) -> Scene:
+    """Vertical stripes of classes whose spectra lie far apart."""
+    generator = np.random.default_rng(7)
+    labels = np.repeat(np.arange(cols) * n_classes // cols + 1, rows).reshape(cols, rows).T.astype(np.uint8)
+    spectra = generator.uniform(500, 3000, (n_classes, n_bands))
+    cube = spectra[labels - 1] + noise * generator.standard_normal((rows, cols, n_bands))
+    return scene_of(labels, cube=cube.astype(np.float32))
+
+
+def split_of(scene: Scene, train: Any, val: Any, test: Any) -> Split:
+    """A split of exactly these flat indices, labelled by the scene's ground truth."""
+    parts = [np.asarray(part, dtype=np.int64) for part in (train, val, test)]
+    labels = [scene.ground_truth.ravel()[part].astype(np.int64) for part in parts]
+    return Split("made up", scene.shape, *parts, *labels)
+
+
+def make_nontrivial(model: Network, seed: int = 0) -> Network:
+    """Give the standardizer and every BatchNorm the statistics of a trained model, so that none is an identity."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def uniform(size: int, low: float, high: float) -> torch.Tensor:
+        return low + (high - low) * torch.rand(size, generator=generator)
+
+    mean, scale = uniform(model.n_bands, 50, 150).double(), uniform(model.n_bands, 5, 20).double()
+    model.set_standardizer(Standardizer(mean.numpy(), scale.numpy(), "nothing"))
+    with torch.no_grad():
+        for module in model.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                size = module.num_features
+                assert module.running_mean is not None
+                assert module.running_var is not None
+                module.running_mean.copy_(uniform(size, -0.5, 0.5))
+                module.running_var.copy_(uniform(size, 0.3, 2.0))
+                module.weight.copy_(uniform(size, 0.5, 2.0))
+                module.bias.copy_(uniform(size, -0.5, 0.5))
+    return model

@@ -1,0 +1,88 @@
+"""The property that makes dense inference honest: it equals patch-by-patch evaluation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from hsilib.data.scene import Scene
+from hsilib.data.standardize import Standardizer
+from hsilib.inference.scene import predict_logits, predict_logits_patchwise
+from hsilib.models.network import Network
+from hsilib.models.registry import NETWORKS, create_model
+from tests.helpers import SMALL, make_nontrivial
+
+LARGEST_DIFFERENCE = 1e-4
+
+
+def a_model(n_bands: int, n_classes: int, patch_size: int, seed: int, name: str = "dual-branch") -> Network:
+    torch.manual_seed(seed)
+    small = {**SMALL, "patch_size": patch_size} if name == "dual-branch" else {"patch_size": patch_size}
+    model = make_nontrivial(create_model(name, n_bands, n_classes, **small), seed)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim > 1:
+                parameter.mul_(2)  # so that the logits differ from pixel to pixel
+    return model.train()  # a forgotten eval() must show
+
+
+def random_cube(rows: int, cols: int, bands: int, seed: int) -> NDArray[np.float32]:
+    return np.random.default_rng(seed).normal(100, 15, (rows, cols, bands)).astype(np.float32)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@given(
+    rows=st.integers(1, 14),
+    cols=st.integers(1, 14),
+    bands=st.integers(1, 7),
+    n_classes=st.integers(1, 5),
+    patch_size=st.sampled_from([5, 7, 9, 15]),
+    rows_at_once=st.integers(1, 20),
+    seed=st.integers(0, 999),
+)
+@settings(max_examples=60)
+def test_dense_equals_patch_by_patch(
+    name: str, rows: int, cols: int, bands: int, n_classes: int, patch_size: int, rows_at_once: int, seed: int
+) -> None:
+    model = a_model(bands, n_classes, patch_size, seed, name)
+    cube = random_cube(rows, cols, bands, seed)
+    dense = predict_logits(model, cube, rows_at_once)
+    by_patch = predict_logits_patchwise(model, cube)
+    assert dense.shape == by_patch.shape == (rows, cols, n_classes)
+    assert dense.dtype == torch.float32
+    assert (dense - by_patch).abs().max() < LARGEST_DIFFERENCE
+
+
+def test_the_example_is_one_where_pixels_differ() -> None:
+    """Otherwise the property above would hold for a model that ignores its input."""
+    logits = predict_logits(a_model(4, 3, 5, 0), random_cube(9, 8, 4, 0))
+    assert logits.std(dim=(0, 1)).min() > 100 * LARGEST_DIFFERENCE
+
+
+def test_the_full_model_on_the_tiny_scene_with_its_borders(tiny: Scene) -> None:
+    torch.manual_seed(0)
+    model = make_nontrivial(create_model("dual-branch", tiny.n_bands, tiny.n_classes))
+    model.set_standardizer(Standardizer.fit(tiny.cube))
+    dense, by_patch = predict_logits(model, tiny.cube), predict_logits_patchwise(model, tiny.cube)
+    difference = (dense - by_patch).abs().amax(dim=2)
+    inner = torch.zeros(tiny.shape, dtype=torch.bool)
+    inner[7:-7, 7:-7] = True
+    assert inner.any()
+    assert difference[inner].max() < LARGEST_DIFFERENCE
+    assert difference[~inner].max() < LARGEST_DIFFERENCE
+
+
+def test_rows_at_once_changes_memory_and_not_values() -> None:
+    model, cube = a_model(3, 2, 7, 1), random_cube(13, 5, 3, 1)
+    whole = predict_logits(model, cube, 100)
+    for rows_at_once in (1, 2, 6, 12, 13):
+        assert (predict_logits(model, cube, rows_at_once) - whole).abs().max() < 1e-5
+
+
+def test_integer_cubes_are_read_as_they_are(tiny: Scene) -> None:
+    model = a_model(tiny.n_bands, 4, 5, 0)
+    assert torch.equal(predict_logits(model, tiny.cube), predict_logits(model, tiny.cube.astype(np.float32)))
