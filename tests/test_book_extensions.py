@@ -1,0 +1,113 @@
+"""The book's Sphinx extensions: they show what was measured, and a number that was never measured fails the build."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from hsilib import Record, read_records
+from tests.test_house import ROOT, extension
+
+CONF = f"""
+import sys
+sys.path.insert(0, {str(ROOT / "book" / "_ext")!r})
+extensions = ["myst_parser", "results", "mathml"]
+myst_enable_extensions = ["dollarmath"]
+html_math_renderer = "mathml"
+"""
+
+
+def build(folder: Path, page: str) -> tuple[int, str, str]:
+    """Build one MyST page with warnings as errors; return the exit code, the page and the messages."""
+    (folder / "conf.py").write_text(CONF, encoding="utf-8")
+    (folder / "index.md").write_text(f"# Page\n\n{page}\n", encoding="utf-8")
+    command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", str(folder), str(folder / "html")]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    built = folder / "html" / "index.html"
+    return result.returncode, built.read_text(encoding="utf-8") if built.exists() else "", result.stderr
+
+
+@pytest.fixture(scope="module")
+def cell() -> list[Record]:
+    """The committed records behind the headline number."""
+    folder = ROOT / "results" / "records" / "indian-pines" / "percent-0.01" / "coordinates-1nn"
+    return list(read_records(folder))
+
+
+@pytest.mark.slow
+def test_page_shows_the_mean_of_the_records_with_their_source(tmp_path: Path, cell: list[Record]) -> None:
+    mean = sum(r.metrics["overall_accuracy"] for r in cell) / len(cell)
+    query = "indian-pines/percent:0.01/coordinates-1nn/overall_accuracy"
+    page = f"{{val}}`{query}|.2%` and $\\sqrt{{2}}$\n\n```{{results-table}} salinas\n:splits: percent:0.01\n"
+    code, html, messages = build(tmp_path, page + ":recipes: coordinates-1nn svm\n```")
+    assert code == 0, messages
+    assert f"{mean:.2%}".replace("%", " %") in html
+    assert "10 seeds (0…9)" in html
+    assert cell[0].provenance["data_sha256"][:8] in html
+    assert "not measured yet" in html
+    text = re.sub(r"<[^>]+>", "", html)
+    assert "hsilib run svm --scene salinas --split percent:0.01 --seed 0" in text
+    assert "<msqrt>" in html
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "query", ["indian-pines/percent:0.01/coordinates-1nn/accuracy|.1%", "mars/percent:0.01/svm/kappa|.1f", "nonsense"]
+)
+def test_a_number_that_was_never_measured_fails_the_build(tmp_path: Path, query: str) -> None:
+    code, _, messages = build(tmp_path, f"{{val}}`{query}`")
+    assert code != 0
+    assert query in messages
+
+
+def test_verdict_on_a_fresh_run(cell: list[Record]) -> None:
+    results = extension("results")
+    same = cell[0]
+    assert "agree exactly" in results.verdict(same, same, cell).astext()
+    values = [r.metrics["overall_accuracy"] for r in cell]
+    mean = sum(values) / len(values)
+    spread = (sum((v - mean) ** 2 for v in values) / (len(values) - 1)) ** 0.5
+    for factor, agrees in ((1.9, True), (-1.9, True), (2.1, False), (-2.1, False)):
+        metrics = {**same.metrics, "confusion": [], "overall_accuracy": values[0] + factor * spread}
+        text = results.verdict(same, replace(same, metrics=metrics), cell).astext()
+        assert text.startswith("They agree" if agrees else "They do not agree"), factor
+
+
+def test_docstrings_move_descriptions_behind_the_name() -> None:
+    lines = [
+        "Do it.",
+        "",
+        "Parameters",
+        "----------",
+        "a, b : two",
+        "    things.",
+        "",
+        "Returns",
+        "-------",
+        "Three.",
+        "",
+    ]
+    lines += ["Raises", "------", "InputError : never."]
+    expected = ["Do it.", "", "Parameters", "----------", "a, b", "    two", "    things.", ""]
+    expected += ["Raises", "------", "InputError", "    never.", "", ":returns:", "    Three.", "", ""]
+    assert extension("docstrings").rewrite(lines) == expected
+
+
+def test_notebooks_are_cleaned_of_what_is_no_result() -> None:
+    stream = nbformat.v4.new_output("stream", name="stderr")
+    stream.text = (
+        "\rfit:  10%|█  | 1/9\rfit: 100%|███| 9/9\n/x/site-packages/tqdm.py:21: TqdmWarning: no\n  import it\nkept\n"
+    )
+    result = nbformat.v4.new_output("stream", name="stdout", text="accuracy 0.5 of 100%|\n")
+    code = nbformat.v4.new_code_cell("1", outputs=[stream, result], metadata={"papermill": {}, "tags": ["parameters"]})
+    notebook = nbformat.v4.new_notebook(cells=[code], metadata={"papermill": {"input_path": "/somewhere"}})
+    extension("clean_notebooks").clean(notebook)
+    assert [output.text for output in code.outputs] == ["kept", "accuracy 0.5 of 100%|\n"]
+    assert dict(code.metadata) == {"tags": ["parameters"]}
+    assert "papermill" not in notebook.metadata
