@@ -42,6 +42,7 @@ from hsilib.reporting.records import read_records, record_id, record_path
 
 GRID_KEYS = ("recipes", "scenes", "splits", "seeds")
 UNKNOWN_COST_S = 60.0
+START_UP_S = 4.0  # a process, its imports and the scene, which no record counts
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,9 @@ def execute(run: Run, records: Path, device: str, threads: int) -> tuple[str, bo
     """Do one run in a process of its own; return a line about it and whether it succeeded."""
     command = [sys.executable, "-m", "hsilib.cli", *run.arguments(), "--records", str(records), "--device", device]
     # Progress bars of several processes at once would be unreadable; each finished run gets a line instead.
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "TQDM_DISABLE": "1"}
+    # Threads that spin while they wait would take the processor from the other runs.
+    quiet = {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE", "TQDM_DISABLE": "1"}
+    environment = {**os.environ, **quiet}
     result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     path = run.path(records)
     failure = path.with_name(f"failed-{path.name.removeprefix('seed-')}")
@@ -159,7 +162,7 @@ def estimate_costs(runs: Iterable[Run], records: Path) -> dict[Run, float]:
     for run in runs:
         cell = (run.recipe, run.split, run.scene)
         found = next((known[cell[:n]] for n in (3, 2, 1) if cell[:n] in known), [UNKNOWN_COST_S])
-        costs[run] = statistics.median(found)
+        costs[run] = START_UP_S + statistics.median(found)
     return costs
 
 

@@ -108,6 +108,6 @@ def test_notebooks_are_cleaned_of_what_is_no_result() -> None:
     code = nbformat.v4.new_code_cell("1", outputs=[stream, result], metadata={"papermill": {}, "tags": ["parameters"]})
     notebook = nbformat.v4.new_notebook(cells=[code], metadata={"papermill": {"input_path": "/somewhere"}})
     extension("clean_notebooks").clean(notebook)
-    assert [output.text for output in code.outputs] == ["kept", "accuracy 0.5 of 100%|\n"]
+    assert [output.text for output in code.outputs] == ["kept\n", "accuracy 0.5 of 100%|\n"]
     assert dict(code.metadata) == {"tags": ["parameters"]}
     assert "papermill" not in notebook.metadata

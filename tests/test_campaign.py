@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hsilib import InputError
-from hsilib.campaign import Run, estimate_costs, read_campaign, sweep
+from hsilib.campaign import START_UP_S, Run, estimate_costs, read_campaign, sweep
 from hsilib.reporting.records import read_records, write_record
 
 GRID = """
@@ -108,6 +108,6 @@ def test_costs_come_from_the_nearest_records(tmp_path: Path) -> None:
     other_split = Run("coordinates-1nn", "indian-pines", "percent:0.5", 7)
     unknown = Run("svm", "synthetic-tiny", "count:2", 7)
     costs = estimate_costs([known, other_split, unknown], tmp_path)
-    assert costs[known] == 30.0
-    assert costs[other_split] == 30.0
-    assert costs[unknown] == 60.0
+    assert costs[known] == START_UP_S + 30.0
+    assert costs[other_split] == START_UP_S + 30.0
+    assert costs[unknown] == START_UP_S + 60.0

@@ -29,15 +29,15 @@ def clean_output(output: Any) -> Any:
     """The output without progress bars and package warnings; None where nothing is left."""
     if output.output_type != "stream" or output.name != "stderr":
         return output
-    lines = [line.rpartition("\r")[2] for line in output.text.split("\n")]
     kept, package_warning = [], False
-    for line in lines:
+    for ended_line in output.text.splitlines(keepends=True):
+        line = ended_line.strip("\r\n").rpartition("\r")[2]
         if package_warning and line.startswith("  "):  # the source line that belongs to the warning
             continue
         package_warning = "site-packages" in line
         if not package_warning and "%|" not in line and line.strip():
-            kept.append(line)
-    output.text = "\n".join(kept)
+            kept.append(f"{line}\n")
+    output.text = "".join(kept)
     return output if kept else None
 
 
