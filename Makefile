@@ -4,8 +4,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 SCENES := $(wildcard ../shared/data)
 export HSILIB_DATA ?= $(if $(SCENES),$(abspath $(SCENES)))
-# Threads that spin while they wait slow each other down many times over on a busy machine.
-export OMP_WAIT_POLICY ?= PASSIVE
 QUICK := --scene indian-pines --split percent:0.01 --seed 0
 
 .DEFAULT_GOAL := help

@@ -135,9 +135,7 @@ def execute(run: Run, records: Path, device: str, threads: int) -> tuple[str, bo
     """Do one run in a process of its own; return a line about it and whether it succeeded."""
     command = [sys.executable, "-m", "hsilib.cli", *run.arguments(), "--records", str(records), "--device", device]
     # Progress bars of several processes at once would be unreadable; each finished run gets a line instead.
-    # Threads that spin while they wait would take the processor from the other runs.
-    quiet = {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE", "TQDM_DISABLE": "1"}
-    environment = {**os.environ, **quiet}
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "TQDM_DISABLE": "1"}
     result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     path = run.path(records)
     failure = path.with_name(f"failed-{path.name.removeprefix('seed-')}")
