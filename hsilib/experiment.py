@@ -124,7 +124,7 @@ def provenance(scene: Scene, device: torch.device, started: datetime) -> dict[st
             "python": platform.python_version(),
             **{name: metadata.version(name) for name in ("hsilib", "torch", "numpy", "scipy", "scikit-learn")},
         },
-        "device": torch.cuda.get_device_name(device) if cuda else f"{cpu_name()}, {torch.get_num_threads()} threads",
+        "device": torch.cuda.get_device_name(device) if cuda else f"{cpu_name()}, threads: {torch.get_num_threads()}",
         "started_utc": started.isoformat(timespec="seconds"),
     }
 

@@ -11,7 +11,12 @@ from hsilib.reporting.query import Results
 
 ROOT = Path(__file__).resolve().parents[2]
 START, END = "<!-- results: written by `make readme` from results/records -->\n", "<!-- /results -->\n"
-SPLITS = ("percent:0.01", "blocks:32:7:percent:0.01")
+COLUMNS = {
+    "random pixels": ("indian-pines", "percent:0.01"),
+    "random pixels, repaired cube": ("indian-pines-repaired", "percent:0.01"),
+    "separate blocks": ("indian-pines", "blocks:32:7:percent:0.01"),
+    "separate blocks, repaired cube": ("indian-pines-repaired", "blocks:32:7:percent:0.01"),
+}
 ROWS = {
     "coordinates-1nn": "nearest training pixel, no spectra",
     "superpixel-vote": "superpixels, no classifier",
@@ -23,11 +28,11 @@ ROWS = {
 
 def result_table(results: Results) -> str:
     """The table as Markdown."""
-    lines = ["| | random pixels | separate blocks |", "| --- | --- | --- |"]
+    lines = [f"| | {' | '.join(COLUMNS)} |", "| --- |" + " --- |" * len(COLUMNS)]
     for name, label in ROWS.items():
         cells = []
-        for split in SPLITS:
-            cell = f"indian-pines/{split}/{name}/overall_accuracy"
+        for scene, split in COLUMNS.values():
+            cell = f"{scene}/{split}/{name}/overall_accuracy"
             mean, spread = (100 * results.query(f"{cell}:{statistic}").value for statistic in ("mean", "std"))
             cells.append(f"{mean:.1f} ± {spread:.1f}")
         lines.append(f"| {label} (`{name}`) | {' | '.join(cells)} |")

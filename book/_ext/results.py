@@ -52,33 +52,38 @@ class Val(SphinxRole):
 
 
 class ResultsTable(SphinxDirective):
-    """Overall accuracy (or ``:metric:``) of recipes under splits, on the scene that is the argument."""
+    """Overall accuracy (or ``:metric:``) of recipes under splits, on the scenes that are the arguments."""
 
     required_arguments = 1
+    optional_arguments = 1
+    final_argument_whitespace = True
     option_spec: ClassVar[dict[str, Any]] = {
         "splits": directives.unchanged_required,
         "recipes": directives.unchanged,
         "metric": directives.unchanged,
+        "heads": directives.unchanged,
     }
 
     def run(self) -> list[nodes.Node]:
-        """A table: a row a recipe, a column a split."""
-        scene, metric = self.arguments[0], self.options.get("metric", "overall_accuracy")
-        splits = self.options["splits"].split()
+        """A table: a row a recipe, a column a scene and split; below it, the commands for what is missing."""
+        scenes = " ".join(self.arguments).split()
+        metric = self.options.get("metric", "overall_accuracy")
+        columns = [(scene, split) for scene in scenes for split in self.options["splits"].split()]
         names = self.options["recipes"].split() if "recipes" in self.options else list(RECIPES)
+        heads = self.options["heads"].split("|") if "heads" in self.options else [split for _, split in columns]
         results = committed(self.env)
         rows = []
         for name in names:
             cells: list[nodes.Node] = [nodes.literal(text=name)]
-            cells += [accuracy_cell(results, scene, split, name, metric) for split in splits]
+            cells += [accuracy_cell(results, scene, split, name, metric) for scene, split in columns]
             rows.append(cells)
         missing = [
             f"hsilib run {name} --scene {scene} --split {split} --seed 0"
             for name in names
-            for split in splits
+            for scene, split in columns
             if not results.cell(scene, split, name)
         ]
-        built: list[nodes.Node] = [table(["recipe", *splits], rows)]
+        built: list[nodes.Node] = [table(["recipe", *heads], rows)]
         if missing:
             built.append(nodes.paragraph(text="To measure what is missing:"))
             built.append(nodes.literal_block(text="\n".join(missing), language="sh"))
@@ -141,8 +146,8 @@ def verdict(same: Record, fresh: Record, cell: list[Record]) -> nodes.Node:
     word = "agree" if abs(difference) <= 2 * spread else "do not agree"
     return paragraph(
         f"They {word}: the fresh run differs by {difference:+.2f} points; the {len(accuracies)} committed seeds have a "
-        f"standard deviation of {spread:.2f} points, and up to twice that counts as agreement. Other processors "
-        f"round differently, and training amplifies it."
+        f"standard deviation of {spread:.2f} points, and up to twice that counts as agreement. Other "
+        f"processors and other numbers of threads round differently, and training amplifies it."
     )
 
 

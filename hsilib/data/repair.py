@@ -35,7 +35,7 @@ class Repair:
     n_iterations : passes over the bands until nothing changed, of all rounds and bytes.
     n_ambiguous : decided values whose prediction lies within step / 8 of half way between the candidates.
     n_left : values suspicious in an upper byte whose band is not predicted well enough to decide.
-    n_left_low : the same for the lowest byte; each is right or off by |lost − became| DN.
+    n_left_low : the same for the lowest byte; each is right or off by the difference of the two bytes, in DN.
     """
 
     cube: NDArray[np.integer[Any]]

@@ -9,7 +9,7 @@ A split is written as text:
                             pixels of a training block are dropped; then ``count`` or ``percent``
                             is drawn from the training blocks
 ``mask:FILE``               given maps: a file with the arrays ``train`` and ``test``
-``mask:TRAIN,TEST``         given maps, a file each
+``mask:TRAIN,TEST``         given maps, a file each, also looked for in the folder ``HSILIB_DATA``
 ==========================  ==========================================================================
 
 Every split but ``mask`` also draws 0.5 % of each class, at least 1 pixel, for validation.
@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from hsilib.data.load import split_key
 from hsilib.data.readers import array_names, read_array
 from hsilib.data.scene import Scene
+from hsilib.data.store import find_local
 from hsilib.errors import InputError, unknown_name
 
 VALIDATION_FRACTION = 0.005
@@ -181,9 +182,10 @@ def _mask_split(scene: Scene, spec: str, rest: str, generator: np.random.Generat
         if len(texts) != 2:
             raise InputError(f"split {spec!r}: expected mask:FILE or mask:TRAIN,TEST.")
         for part, text in zip(("train", "test"), texts, strict=True):
-            maps[part] = read_array(*split_key(text), 2)
+            path, key = split_key(text)
+            maps[part] = read_array(find_local(path), key, 2)
     else:
-        path, _ = split_key(rest)
+        path = find_local(split_key(rest)[0])
         maps = {part: read_array(path, part, 2) for part in ("train", "test")}
         if "val" in array_names(path):
             maps["val"] = read_array(path, "val", 2)

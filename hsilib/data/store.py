@@ -19,6 +19,12 @@ def local_folders() -> list[Path]:
     return [*([Path(own)] if own else []), Path(pooch.os_cache("hsilib"))]
 
 
+def find_local(path: Path) -> Path:
+    """``path`` itself, or where nothing is there, a file of that name in one of the local folders."""
+    places = [path, *(folder / path for folder in local_folders())]
+    return next((place for place in places if place.is_file()), path)
+
+
 def find_file(file: SceneFile) -> Path | None:
     """The local copy of ``file`` with its hash checked, or None where there is none.
 

@@ -225,3 +225,18 @@ def test_a_saved_scene_comes_back_whole(tmp_path: Path) -> None:
     assert np.array_equal(loaded.wavelengths_nm, placed.wavelengths_nm)
     for name in ("class_names", "crs", "transform", "note"):
         assert getattr(loaded, name) == getattr(placed, name)
+
+
+def test_a_published_file_with_other_values_than_the_package_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bytes may be a known edition and still not the scene that the package carries."""
+    ground_truth = load_scene("indian-pines", with_cube=False).ground_truth.copy()
+    path = tmp_path / "Indian_pines_gt.mat"
+    monkeypatch.setattr("hsilib.data.load.find_file", lambda file: path)
+    scipy.io.savemat(path, {"indian_pines_gt": ground_truth})
+    assert np.array_equal(load_scene("indian-pines", with_cube=False).ground_truth, ground_truth)
+    ground_truth[0, 0] = 3 if ground_truth[0, 0] != 3 else 4
+    scipy.io.savemat(path, {"indian_pines_gt": ground_truth})
+    with pytest.raises(InputError, match="two editions"):
+        load_scene("indian-pines", with_cube=False)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.io import savemat
 
+from hsilib.data.load import load_scene
 from hsilib.data.scene import Scene
 from hsilib.data.splits import SMALLEST_TRAINING_CLASS, Split, make_split
 from hsilib.errors import InputError
@@ -381,3 +382,17 @@ def test_hidden_test_labels_leave_the_positions(tiny: Scene) -> None:
 def test_a_pixel_in_two_parts_is_refused(parts: tuple[list[int], ...]) -> None:
     with pytest.raises(InputError, match="more than one"):
         split_of(scene_of(np.ones((1, 3), dtype=np.uint8)), *parts)
+
+
+def test_mask_files_are_found_by_name_in_the_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = load_scene("synthetic-tiny")
+    train, test = np.zeros(scene.shape, dtype=np.uint8), np.zeros(scene.shape, dtype=np.uint8)
+    train[0], test[5] = 1, 2
+    np.save(tmp_path / "train.npy", train)
+    np.save(tmp_path / "test.npy", test)
+    monkeypatch.setenv("HSILIB_DATA", str(tmp_path))
+    split = make_split(scene, "mask:train.npy,test.npy", seed=0)
+    assert np.array_equal(split.train, np.arange(scene.shape[1]))
+    assert set(split.test_labels) == {2}
+    with pytest.raises(InputError, match=r"nowhere\.npy: no such file"):
+        make_split(scene, "mask:nowhere.npy,test.npy", seed=0)
