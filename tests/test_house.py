@@ -81,9 +81,12 @@ def test_every_dependency_has_its_reason() -> None:
 
 def test_the_address_is_the_same_everywhere() -> None:
     address = extension("address")
+    assert address.written_address() == address.address(), "run `make address`"
     for path in address.files_that_show_it():
-        for found in address.PATTERN.findall(path.read_text(encoding="utf-8")):
-            assert found == address.address(), f"{path.name}: run `make address`"
+        text = path.read_text(encoding="utf-8")
+        assert address.slug(address.address()) in text
+        for owner, name in re.findall(r"(?:@ git\+https://github\.com|colab\S*/github)/([\w.-]+)/([\w.-]+)", text):
+            assert f"{owner}/{name}" == address.slug(address.address()), f"{path.name} shows another address"
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)

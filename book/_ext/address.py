@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-PATTERN = re.compile(r"https://github\.com/[\w.-]+/one-percent(?=[\"'/\s)\\.@]|$)")
 
 
 def address() -> str:
@@ -27,19 +26,30 @@ def pages_address() -> str:
     return f"https://{owner}.github.io/{repository}/"
 
 
+def slug(url: str) -> str:
+    """``owner/repository``, the part that every form of the address shares: Colab's links begin otherwise."""
+    return "/".join(url.split("/")[-2:])
+
+
+def written_address() -> str:
+    """The address that was written into the files last; CITATION.cff tells."""
+    text = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    return re.search(r'^repository-code: "(.+)"$', text, flags=re.MULTILINE)[1]  # type: ignore[index]
+
+
 def files_that_show_it() -> list[Path]:
     """Every file that repeats the address."""
     return [ROOT / "README.md", ROOT / "CITATION.cff", *sorted((ROOT / "notebooks").glob("*.ipynb"))]
 
 
 def main() -> None:
-    """Rewrite the address where it is not the one of pyproject.toml."""
+    """Write the address of pyproject.toml wherever the one written last stands."""
+    old, new = slug(written_address()), slug(address())
     for path in files_that_show_it():
-        old = path.read_text(encoding="utf-8")
-        new = PATTERN.sub(address(), old)
-        if new != old:
-            path.write_text(new, encoding="utf-8")
-            print(f"{path.relative_to(ROOT)}: address written")
+        text = path.read_text(encoding="utf-8")
+        if old != new and old in text:
+            path.write_text(text.replace(old, new), encoding="utf-8")
+            print(f"{path.relative_to(ROOT)}: {old} is now {new}")
 
 
 def fill_theme(app: Any, config: Any) -> None:
