@@ -9,6 +9,13 @@ The library behind the book "One percent". The main path::
     record, class_map = hsilib.run(config)
 """
 
+import os
+
+# Set before torch starts its threads, which spin while they wait for each other. As long as they spin by default, two
+# trainings on four cores starve each other: 1.9 s a step of `quick` instead of 0.036 s. With this, 0.37 s, and on an
+# idle machine as fast as before.
+os.environ.setdefault("GOMP_SPINCOUNT", "30000")
+
 from hsilib.config import RECIPES, Config, recipe, with_overrides
 from hsilib.data.load import fetch, load_scene, scene_names
 from hsilib.data.readers import read_array
