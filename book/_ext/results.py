@@ -9,7 +9,6 @@ A number that was never measured is an error for the role; the table says so and
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,10 +17,10 @@ from docutils.parsers.rst import directives
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
-from hsilib.config import RECIPES, recipe
+from hsilib.config import RECIPES
 from hsilib.errors import InputError
-from hsilib.reporting.query import Results, confidence_half_width
-from hsilib.reporting.records import Record, record_id
+from hsilib.reporting.query import STATISTICS, Results, has_recipes_own_settings
+from hsilib.reporting.records import Record, read_records
 
 logger = logging.getLogger(__name__)
 ROOT = Path(__file__).resolve().parents[2]
@@ -96,9 +95,7 @@ def accuracy_cell(results: Results, scene: str, split: str, name: str, metric: s
     if not records:
         return nodes.emphasis(text="not measured yet")
     values = [100 * float(record.metrics[metric]) for record in records]
-    mean = sum(values) / len(values)
-    spread = math.sqrt(sum((v - mean) ** 2 for v in values) / (len(values) - 1)) if len(values) > 1 else math.nan
-    half = confidence_half_width(values)
+    mean, spread, half = (STATISTICS[statistic](values) for statistic in ("mean", "std", "ci95"))
     text = f"{mean:.1f} ± {spread:.1f}" if len(values) > 1 else f"{mean:.1f} (one seed)"
     source = results.query(f"{scene}/{split}/{name}/{metric}").source()
     if len(values) > 1:
@@ -141,8 +138,7 @@ def verdict(same: Record, fresh: Record, cell: list[Record]) -> nodes.Node:
         return paragraph("They agree exactly, pixel count by pixel count.")
     accuracies = [100 * float(record.metrics["overall_accuracy"]) for record in cell]
     difference = 100 * (fresh.metrics["overall_accuracy"] - same.metrics["overall_accuracy"])
-    mean = sum(accuracies) / len(accuracies)
-    spread = math.sqrt(sum((a - mean) ** 2 for a in accuracies) / max(1, len(accuracies) - 1))
+    spread = STATISTICS["std"](accuracies)
     word = "agree" if abs(difference) <= 2 * spread else "do not agree"
     return paragraph(
         f"They {word}: the fresh run differs by {difference:+.2f} points; the {len(accuracies)} committed seeds have a "
@@ -153,10 +149,7 @@ def verdict(same: Record, fresh: Record, cell: list[Record]) -> nodes.Node:
 
 def newest(folder: Path) -> Record | None:
     """The record below ``folder`` that was started last."""
-    from hsilib.reporting.records import read_records
-
-    records = [r for r in read_records(folder) if r.recipe in RECIPES]
-    records = [r for r in records if r.id == record_id(recipe(r.recipe).method, r.scene, r.split["spec"], r.seed)]
+    records = filter(has_recipes_own_settings, read_records(folder))
     return max(records, key=lambda record: record.provenance["started_utc"], default=None)
 
 

@@ -20,7 +20,7 @@ from hsilib.data.catalog import CatalogEntry, SceneFile, catalog
 from hsilib.data.readers import READERS, Array, array_names, read_array
 from hsilib.data.repair import repair_scene
 from hsilib.data.scene import Scene, renumber_labels
-from hsilib.data.store import fetch_file, find_file, local_folders
+from hsilib.data.store import fetch_file, find_file, local_copy
 from hsilib.data.synthetic import PRESETS, generate_scene
 from hsilib.errors import InputError, unknown_name
 
@@ -155,7 +155,7 @@ def availability(name: str) -> str:
     if name in GENERATED or catalog()[name].embedded:
         return "yes"
     entry = catalog()[name]
-    here = [any((f / part.file).is_file() for f in local_folders()) for part in (entry.cube, entry.ground_truth)]
+    here = [local_copy(part.file) is not None for part in (entry.cube, entry.ground_truth)]
     return "yes" if all(here) else "labels only" if here[1] else "no"
 
 

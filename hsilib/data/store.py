@@ -19,10 +19,14 @@ def local_folders() -> list[Path]:
     return [*([Path(own)] if own else []), Path(pooch.os_cache("hsilib"))]
 
 
+def local_copy(name: str | Path) -> Path | None:
+    """The first file of that name in the local folders, unchecked; None where there is none."""
+    return next((path for folder in local_folders() if (path := folder / name).is_file()), None)
+
+
 def find_local(path: Path) -> Path:
     """``path`` itself, or where nothing is there, a file of that name in one of the local folders."""
-    places = [path, *(folder / path for folder in local_folders())]
-    return next((place for place in places if place.is_file()), path)
+    return path if path.is_file() else local_copy(path) or path
 
 
 def find_file(file: SceneFile) -> Path | None:
@@ -32,18 +36,17 @@ def find_file(file: SceneFile) -> Path | None:
     ------
     InputError : a copy is there but its bytes are not the published ones.
     """
-    for folder in local_folders():
-        path = folder / file.file
-        if path.is_file():
-            actual = hashlib.sha256(path.read_bytes()).hexdigest()
-            if file.sha256 is not None and actual != file.sha256:
-                raise InputError(
-                    f"{path}: its sha256 is {actual[:16]}…, expected {file.sha256[:16]}… ({file.bytes:,} bytes, has "
-                    f"{path.stat().st_size:,}); the file is damaged or another edition: remove it and run "
-                    f"`hsilib fetch` again."
-                )
-            return path
-    return None
+    path = local_copy(file.file)
+    if path is None or file.sha256 is None:
+        return path
+    actual = hashlib.sha256(path.read_bytes()).hexdigest()
+    if actual != file.sha256:
+        raise InputError(
+            f"{path}: its sha256 is {actual[:16]}…, expected {file.sha256[:16]}… ({file.bytes:,} bytes, has "
+            f"{path.stat().st_size:,}); the file is damaged or another edition: remove it and run "
+            f"`hsilib fetch` again."
+        )
+    return path
 
 
 def fetch_file(file: SceneFile, entry: CatalogEntry) -> Path:

@@ -60,6 +60,14 @@ class Answer:
         )
 
 
+def has_recipes_own_settings(record: Record) -> bool:
+    """Whether a record is of a recipe that exists, run without ``--set``."""
+    if record.recipe not in RECIPES:
+        return False
+    own = record_id(recipe(record.recipe).method, record.scene, record.split["spec"], record.seed)
+    return record.id == own
+
+
 class Results:
     """The records below a folder. Only runs with a recipe's own settings count under its name.
 
@@ -72,11 +80,8 @@ class Results:
         self.folder = Path(folder)
         self._cells: dict[tuple[str, str, str], list[Record]] = {}
         for record in read_records(folder):
-            if record.recipe not in RECIPES:
-                continue
-            spec = record.split["spec"]
-            if record.id == record_id(recipe(record.recipe).method, record.scene, spec, record.seed):
-                self._cells.setdefault((record.scene, spec, record.recipe), []).append(record)
+            if has_recipes_own_settings(record):
+                self._cells.setdefault((record.scene, record.split["spec"], record.recipe), []).append(record)
 
     def cell(self, scene: str, split: str, recipe_name: str) -> list[Record]:
         """Every seed's record of one cell, by seed; empty where nothing was run."""
