@@ -27,6 +27,10 @@ class PatchSampler:
     cube : (H, W, S) raw values.
     patch_size : side P of a patch, odd.
     device : where the padded scene lives and patches are cut.
+
+    Attributes
+    ----------
+    band_low, band_range : (S,) each band's smallest value in the scene, and largest minus smallest.
     """
 
     def __init__(self, cube: NDArray[np.generic], patch_size: int, device: torch.device) -> None:
@@ -37,6 +41,8 @@ class PatchSampler:
         scene = padded_scene(cube, patch_size // 2, device)
         self._padded_width = scene.shape[1]
         self._spectra = scene.reshape(-1, scene.shape[2])
+        self.band_low = self._spectra.amin(dim=0)
+        self.band_range = self._spectra.amax(dim=0) - self.band_low
         offsets = torch.arange(patch_size, device=device)
         self._window = offsets[:, None] * self._padded_width + offsets[None, :]
 

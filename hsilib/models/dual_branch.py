@@ -10,7 +10,7 @@ from torch import nn
 
 from hsilib.errors import InputError
 from hsilib.models.encoders import SpatialEncoder, SpectralEncoder
-from hsilib.models.fusion import TemperatureFusion
+from hsilib.models.fusion import create_fusion
 from hsilib.models.network import Network
 
 
@@ -28,6 +28,8 @@ class DualBranch(Network):
         two are the description's; it gives the others only as parameter counts (fusion "120 K",
         classifier "100 K"), which 128 and 256 come nearest to.
     dropout : probability in the classifier.
+    attention : ``quantum``, ``squeeze-excitation``, ``constant-phase`` or ``none``, in both encoders.
+    fusion : ``temperature``, ``fixed-temperature`` (T stays 1) or ``concatenation``.
     """
 
     def __init__(
@@ -40,6 +42,8 @@ class DualBranch(Network):
         fusion_width: int = 128,
         hidden_width: int = 256,
         dropout: float = 0.15,
+        attention: str = "quantum",
+        fusion: str = "temperature",
     ) -> None:
         super().__init__(n_bands, n_classes, patch_size)
         if patch_size < 5 or patch_size % 2 == 0:
@@ -51,9 +55,9 @@ class DualBranch(Network):
                 raise InputError(f"{width} is {value}; expected at least 2.")
         if not 0 <= dropout < 1:
             raise InputError(f"dropout is {dropout}; expected at least 0 and below 1.")
-        self.spectral = SpectralEncoder(n_bands, spectral_width, patch_size)
-        self.spatial = SpatialEncoder(n_bands, spatial_width, patch_size)
-        self.fusion = TemperatureFusion(spectral_width, spatial_width, fusion_width)
+        self.spectral = SpectralEncoder(n_bands, spectral_width, patch_size, attention)
+        self.spatial = SpatialEncoder(n_bands, spatial_width, patch_size, attention)
+        self.fusion = create_fusion(fusion, spectral_width, spatial_width, fusion_width)
         self.hidden = nn.Sequential(
             nn.SiLU(),
             nn.Conv2d(fusion_width, hidden_width, 1),

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn.functional import avg_pool2d
 
-from hsilib.models.attention import QuantumInspiredAttention
+from hsilib.models.attention_controls import create_attention
 
 
 def box_mean(x: torch.Tensor, size: int) -> torch.Tensor:
@@ -37,9 +37,10 @@ class SpectralEncoder(nn.Module):
     Parameters
     ----------
     n_bands : S. width : number of features (160 in the description). patch_size : P, odd.
+    attention : a name of ``ATTENTIONS``.
     """
 
-    def __init__(self, n_bands: int, width: int = 160, patch_size: int = 15) -> None:
+    def __init__(self, n_bands: int, width: int = 160, patch_size: int = 15, attention: str = "quantum") -> None:
         super().__init__()
         self.patch_size = patch_size
         self.pixelwise = nn.Sequential(
@@ -50,11 +51,15 @@ class SpectralEncoder(nn.Module):
             nn.BatchNorm2d(width),
             nn.SiLU(),
         )
-        self.attention = QuantumInspiredAttention(width)
+        self.attention = create_attention(attention, width)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(N, S, H + P − 1, W + P − 1) standardised spectra → (N, width, H, W)."""
         return self.attention(box_mean(self.pixelwise(x), self.patch_size))
+
+    def forward_pixelwise(self, x: torch.Tensor) -> torch.Tensor:
+        """The same without pooling, every pixel from its own spectrum alone: (N, S, H, W) → (N, width, H, W)."""
+        return self.attention(self.pixelwise(x))
 
 
 class SpatialEncoder(nn.Module):
@@ -64,9 +69,10 @@ class SpatialEncoder(nn.Module):
     ----------
     n_bands : S. width : number of features (96 in the description; the first convolution has half).
     patch_size : P, odd and at least 5, so that the convolutions leave something to pool.
+    attention : a name of ``ATTENTIONS``.
     """
 
-    def __init__(self, n_bands: int, width: int = 96, patch_size: int = 15) -> None:
+    def __init__(self, n_bands: int, width: int = 96, patch_size: int = 15, attention: str = "quantum") -> None:
         super().__init__()
         self.pooled_size = patch_size - 4
         self.windows = nn.Sequential(
@@ -77,7 +83,7 @@ class SpatialEncoder(nn.Module):
             nn.BatchNorm2d(width),
             nn.SiLU(),
         )
-        self.attention = QuantumInspiredAttention(width)
+        self.attention = create_attention(attention, width)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(N, S, H + P − 1, W + P − 1) standardised spectra → (N, width, H, W)."""

@@ -1,12 +1,17 @@
-"""Temperature-guided fusion of the two branches (METHOD A5).
+"""Temperature-guided fusion of the two branches (METHOD A5) and what it is compared with.
 
-Contents: `TemperatureFusion`.
+Contents: `TemperatureFusion`, `ConcatenationFusion`, `FUSIONS`, `create_fusion`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 from torch import nn
+
+from hsilib.errors import unknown_name
 
 
 class TemperatureFusion(nn.Module):
@@ -18,15 +23,20 @@ class TemperatureFusion(nn.Module):
     Parameters
     ----------
     spectral_width, spatial_width : channels that come in. width : channels of D, P and F.
+    learned : whether T is learned; if not, it stays 1, and with it all temperature is gone.
     """
 
     SMALLEST_TEMPERATURE = 0.1
 
-    def __init__(self, spectral_width: int, spatial_width: int, width: int = 128) -> None:
+    def __init__(self, spectral_width: int, spatial_width: int, width: int = 128, learned: bool = True) -> None:
         super().__init__()
         self.spectral = nn.Conv2d(spectral_width, width, 1)
         self.spatial = nn.Conv2d(spatial_width, width, 1)
-        self.temperature = nn.Parameter(torch.ones(()))
+        self.temperature: torch.Tensor
+        if learned:
+            self.temperature = nn.Parameter(torch.ones(()))
+        else:
+            self.register_buffer("temperature", torch.ones(()))
         self.probability = nn.Conv2d(2 * width, width, 1)
         self.combine = nn.Conv2d(3 * width, width, 1)
 
@@ -36,3 +46,41 @@ class TemperatureFusion(nn.Module):
         temperature = self.temperature.clamp(min=self.SMALLEST_TEMPERATURE)
         probability = torch.sigmoid(self.probability(branches / temperature))
         return self.combine(torch.cat([branches, probability], dim=1))
+
+
+class ConcatenationFusion(nn.Module):
+    """F = Conv([D_spec, D_spat]): the same two projections, no temperature and no gate P.
+
+    Parameters
+    ----------
+    spectral_width, spatial_width : channels that come in. width : channels of D and F.
+    """
+
+    def __init__(self, spectral_width: int, spatial_width: int, width: int = 128) -> None:
+        super().__init__()
+        self.spectral = nn.Conv2d(spectral_width, width, 1)
+        self.spatial = nn.Conv2d(spatial_width, width, 1)
+        self.combine = nn.Conv2d(2 * width, width, 1)
+
+    def forward(self, spectral: torch.Tensor, spatial: torch.Tensor) -> torch.Tensor:
+        """(N, spectral_width, H, W) and (N, spatial_width, H, W) → F, (N, width, H, W)."""
+        return self.combine(torch.cat([self.spectral(spectral), self.spatial(spatial)], dim=1))
+
+
+FUSIONS: dict[str, Callable[[int, int, int], nn.Module]] = {
+    "temperature": TemperatureFusion,
+    "fixed-temperature": partial(TemperatureFusion, learned=False),
+    "concatenation": ConcatenationFusion,
+}
+
+
+def create_fusion(name: str, spectral_width: int, spatial_width: int, width: int) -> nn.Module:
+    """The fusion of that name.
+
+    Raises
+    ------
+    InputError : a name that is not in ``FUSIONS``.
+    """
+    if name not in FUSIONS:
+        raise unknown_name("fusion", name, FUSIONS)
+    return FUSIONS[name](spectral_width, spatial_width, width)
