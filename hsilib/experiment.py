@@ -101,6 +101,7 @@ def describe_split(split: Split, scene: Scene) -> dict[str, Any]:
         "n_test": len(split.test),
         "leakage": split.leakage(LEAKAGE_PATCH_SIZE),
         "untested_classes": [scene.class_names[k - 1] for k in split.untested_classes],
+        "untrained_classes": [scene.class_names[k - 1] for k in split.untrained_classes(scene.n_classes)],
     }
 
 

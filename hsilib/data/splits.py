@@ -5,6 +5,8 @@ A split is written as text:
 ==========================  ==========================================================================
 ``percent:0.01``            that fraction of each class at random, at least 3 pixels
 ``count:10``                that many pixels of each class at random
+``total:0.01``              that fraction of all labelled pixels at random, whatever their class: a rare
+                            class may get none
 ``blocks:32:7:count:30``    blocks of 32 × 32 pixels belong to train or test; test pixels within 7
                             pixels of a training block are dropped; then ``count`` or ``percent``
                             is drawn from the training blocks
@@ -12,7 +14,7 @@ A split is written as text:
 ``mask:TRAIN,TEST``         given maps, a file each, also looked for in the folder ``HSILIB_DATA``
 ==========================  ==========================================================================
 
-Every split but ``mask`` also draws 0.5 % of each class, at least 1 pixel, for validation.
+Every split but ``mask`` also draws 0.5 % for validation: of each class, at least 1 pixel; with ``total``, of all.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ import numpy as np
 import scipy.ndimage
 from numpy.typing import NDArray
 
+from hsilib.data.blocks import Sides, assign_blocks
 from hsilib.data.load import split_key
 from hsilib.data.readers import array_names, read_array
 from hsilib.data.scene import Scene
@@ -35,6 +38,7 @@ SMALLEST_TRAINING_CLASS = 3
 BLOCK_DRAWS = 100
 
 Indices = NDArray[np.int64]
+Parts = tuple[list[Indices], list[Indices], list[Indices]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +75,10 @@ class Split:
     def hide_test_labels(self) -> Split:
         """The same split as a method may see it: test positions are known, their labels are 0."""
         return replace(self, test_labels=np.zeros_like(self.test_labels))
+
+    def untrained_classes(self, n_classes: int) -> tuple[int, ...]:
+        """Classes (1…K) without a training pixel."""
+        return tuple(k for k in range(1, n_classes + 1) if k not in self.train_labels)
 
     def leakage(self, patch_size: int) -> dict[str, int | float]:
         """How much of the test set a patch of ``patch_size`` pixels has already seen in training.
@@ -120,13 +128,21 @@ def _random_split(scene: Scene, spec: str, rest: str, generator: np.random.Gener
             f"split {spec!r}: too few labelled pixels in {', '.join(short)} for training, validation and test; "
             f"ask for fewer."
         )
-    parts: tuple[list[Indices], list[Indices], list[Indices]] = ([], [], [])
+    parts: Parts = ([], [], [])
     for label, n in enumerate(counts, start=1):
         pixels = generator.permutation(np.flatnonzero(scene.ground_truth.ravel() == label))
         bounds = np.cumsum([wanted(n), _validation_count(n)])
         for part, drawn in zip(parts, np.split(pixels, bounds), strict=True):
             part.append(drawn)
     return _build(scene, spec, parts)
+
+
+def _total_split(scene: Scene, spec: str, rest: str, generator: np.random.Generator) -> Split:
+    fraction = _fraction(spec, rest)
+    labelled = generator.permutation(np.flatnonzero(scene.ground_truth.ravel()))
+    n_train = max(1, round(fraction * labelled.size))
+    train, val, test = np.split(labelled, np.cumsum([n_train, _validation_count(labelled.size)]))
+    return _build(scene, spec, ([train], [val], [test]))
 
 
 def _block_split(scene: Scene, spec: str, rest: str, generator: np.random.Generator) -> Split:
@@ -138,16 +154,16 @@ def _block_split(scene: Scene, spec: str, rest: str, generator: np.random.Genera
     wanted = _training_counts(spec, fields[2], fields[3])
     labels = scene.ground_truth.ravel()
     totals = scene.class_counts
-    drawn = [_assign_blocks(scene.shape, int(size), int(buffer), generator) for _ in range(BLOCK_DRAWS)]
 
     # Which assignment is kept depends on where labels lie, never on what a method makes of them.
-    def on_both_sides(sides: tuple[NDArray[np.bool_], NDArray[np.bool_]]) -> NDArray[np.bool_]:
+    def on_both_sides(sides: Sides) -> NDArray[np.bool_]:
         n_train, n_test = (np.bincount(labels[side.ravel()], minlength=scene.n_classes + 1)[1:] for side in sides)
         return (n_train >= SMALLEST_TRAINING_CLASS + 1) & (n_test > 0)
 
+    drawn = [assign_blocks(scene.shape, int(size), int(buffer), generator) for _ in range(BLOCK_DRAWS)]
     train_side, test_side = max(drawn, key=lambda sides: int(on_both_sides(sides).sum()))
     tested = on_both_sides((train_side, test_side))
-    parts: tuple[list[Indices], list[Indices], list[Indices]] = ([], [], [])
+    parts: Parts = ([], [], [])
     for label, n in enumerate(totals, start=1):
         pixels = generator.permutation(np.flatnonzero((labels == label) & train_side.ravel()))
         n_val = min(_validation_count(n), max(len(pixels) - SMALLEST_TRAINING_CLASS, 0))
@@ -157,20 +173,6 @@ def _block_split(scene: Scene, spec: str, rest: str, generator: np.random.Genera
         if tested[label - 1]:
             parts[2].append(np.flatnonzero((labels == label) & test_side.ravel()))
     return _build(scene, spec, parts, untested=tuple(int(k) + 1 for k in np.flatnonzero(~tested)))
-
-
-def _assign_blocks(
-    shape: tuple[int, int], size: int, buffer: int, generator: np.random.Generator
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Two (H, W) masks: half of the blocks for training, the rest less the buffer for test."""
-    block_rows, block_cols = (-(-n // size) for n in shape)
-    n_blocks = block_rows * block_cols
-    chosen = np.zeros(n_blocks, dtype=bool)
-    chosen[generator.permutation(n_blocks)[: (n_blocks + 1) // 2]] = True
-    expanded = np.kron(chosen.reshape(block_rows, block_cols), np.ones((size, size), dtype=bool))
-    train_side = expanded[: shape[0], : shape[1]]
-    near = scipy.ndimage.maximum_filter(train_side, size=2 * buffer + 1, mode="constant", cval=False)
-    return train_side, ~near
 
 
 def _mask_split(scene: Scene, spec: str, rest: str, generator: np.random.Generator) -> Split:
@@ -211,9 +213,7 @@ def _mask_split(scene: Scene, spec: str, rest: str, generator: np.random.Generat
     )
 
 
-def _build(
-    scene: Scene, spec: str, parts: tuple[list[Indices], list[Indices], list[Indices]], untested: tuple[int, ...] = ()
-) -> Split:
+def _build(scene: Scene, spec: str, parts: Parts, untested: tuple[int, ...] = ()) -> Split:
     train, val, test = (np.sort(np.concatenate([np.zeros(0, dtype=np.int64), *part])) for part in parts)
     labels = scene.ground_truth.ravel().astype(np.int64)
     return Split(spec, scene.shape, train, val, test, labels[train], labels[val], labels[test], untested)
@@ -225,11 +225,16 @@ def _training_counts(spec: str, kind: str, text: str) -> Callable[[int], int]:
         count = int(_number(spec, text, int, 1))
         return lambda n: count
     if kind == "percent":
-        fraction = _number(spec, text, float, 0.0)
-        if not 0 < fraction < 1:
-            raise InputError(f"split {spec!r}: {text} is not a fraction between 0 and 1 (0.01 means 1 %).")
-        return lambda n: max(SMALLEST_TRAINING_CLASS, round(float(fraction * n)))
+        fraction = _fraction(spec, text)
+        return lambda n: max(SMALLEST_TRAINING_CLASS, round(fraction * n))
     raise unknown_name("draw", kind, ("count", "percent"))
+
+
+def _fraction(spec: str, text: str) -> float:
+    fraction = _number(spec, text, float, 0.0)
+    if not 0 < fraction < 1:
+        raise InputError(f"split {spec!r}: {text} is not a fraction between 0 and 1 (0.01 means 1 %).")
+    return float(fraction)
 
 
 def _validation_count(n: int) -> int:
@@ -249,6 +254,7 @@ def _number(spec: str, text: str, kind: type[int] | type[float], least: float) -
 PROTOCOLS: dict[str, Callable[[Scene, str, str, np.random.Generator], Split]] = {
     "percent": _random_split,
     "count": _random_split,
+    "total": _total_split,
     "blocks": _block_split,
     "mask": _mask_split,
 }

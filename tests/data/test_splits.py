@@ -40,7 +40,15 @@ def window(mask: NDArray[np.bool_], pixel: int, reach: int) -> NDArray[np.bool_]
     return mask[max(0, row - reach) : row + reach + 1, max(0, col - reach) : col + reach + 1]
 
 
-SPECS = ["percent:0.01", "percent:0.2", "count:1", "count:10", "blocks:8:0:count:4", "blocks:5:3:percent:0.1"]
+SPECS = [
+    "percent:0.01",
+    "percent:0.2",
+    "total:0.1",
+    "count:1",
+    "count:10",
+    "blocks:8:0:count:4",
+    "blocks:5:3:percent:0.1",
+]
 
 
 @given(
@@ -396,3 +404,33 @@ def test_mask_files_are_found_by_name_in_the_data_folder(tmp_path: Path, monkeyp
     assert set(split.test_labels) == {2}
     with pytest.raises(InputError, match=r"nowhere\.npy: no such file"):
         make_split(scene, "mask:nowhere.npy,test.npy", seed=0)
+
+
+# --- a share of all labelled pixels
+
+
+def test_total_counts_all_labelled_pixels_together() -> None:
+    scene = scene_of(random_labels(40, 40, 4, 0))
+    labelled = int((scene.ground_truth > 0).sum())
+    split = make_split(scene, "total:0.1", 0)
+    assert (len(split.train), len(split.val)) == (round(0.1 * labelled), round(0.005 * labelled))
+    assert len(split.train) + len(split.val) + len(split.test) == labelled
+    assert not np.array_equal(split.train, make_split(scene, "total:0.1", 1).train)
+
+
+def test_total_draws_classes_in_proportion_and_may_leave_one_out() -> None:
+    labels = np.ones((50, 60), dtype=np.uint8)
+    labels[:, 40:] = 2
+    labels[0, 0] = 3  # one pixel of 3000
+    scene = scene_of(labels)
+    splits = [make_split(scene, "total:0.1", seed) for seed in range(20)]
+    assert np.mean([np.mean(split.train_labels == 2) for split in splits]) == pytest.approx(1 / 3, abs=0.02)
+    without = [split.untrained_classes(3) for split in splits]
+    assert set(without) <= {(), (3,)}
+    assert without.count((3,)) > 10
+
+
+@pytest.mark.parametrize("rest", ["0", "1", "1.5", "-0.1", "x", ""])
+def test_total_is_a_fraction(rest: str) -> None:
+    with pytest.raises(InputError, match=r"total:.*(fraction|number)"):
+        make_split(scene_of(random_labels(12, 12, 2, 0)), f"total:{rest}", 0)
