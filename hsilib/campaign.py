@@ -9,6 +9,12 @@ A campaign file says what is run, and when it ends, before anything is run::
         scenes: [indian-pines]
         splits: ["percent:0.01"]
         seeds: 10            # 0 to 9
+      - recipes: [quick]
+        scenes: [indian-pines]
+        splits: ["percent:0.01"]
+        seeds: 10
+        variants:            # optional: a label and what --set changes; the seeds are the same for all
+          without attention: [model.attention=none]
 
 Each run is the command ``hsilib run`` in a process of its own: a crash takes nothing else with it,
 memory is measured run by run, and anybody can repeat one by hand.
@@ -26,43 +32,63 @@ import sys
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import yaml
 
-from hsilib.config import recipe
+from hsilib.config import recipe, with_overrides
 from hsilib.data.catalog import catalog
 from hsilib.data.load import availability
 from hsilib.errors import InputError
 from hsilib.files import ensure_writable, write_atomically
+from hsilib.models.method import MethodOptions
 from hsilib.reporting.query import Results
 from hsilib.reporting.records import read_records, record_id, record_path
 
-GRID_KEYS = ("recipes", "scenes", "splits", "seeds")
+GRID_KEYS = ("recipes", "scenes", "splits", "seeds")  # and, optionally, variants
 UNKNOWN_COST_S = 60.0
 START_UP_S = 4.0  # a process, its imports and the scene, which no record counts
 
 
 @dataclass(frozen=True)
 class Run:
-    """One cell of a campaign's grid."""
+    """One cell of a campaign's grid.
+
+    Attributes
+    ----------
+    settings : assignments as for ``--set``.
+    variant : what the campaign calls these settings.
+    """
 
     recipe: str
     scene: str
     split: str
     seed: int
+    settings: tuple[str, ...] = ()
+    variant: str = field(default="", compare=False)
+
+    @property
+    def name(self) -> str:
+        """The recipe with its settings, as a query names them."""
+        return f"{self.recipe}[{';'.join(self.settings)}]" if self.settings else self.recipe
+
+    @property
+    def method(self) -> MethodOptions:
+        """What is run."""
+        return with_overrides(recipe(self.recipe), list(self.settings)).method
 
     def path(self, records: Path) -> Path:
         """Where its record stands or will stand."""
-        identity = record_id(recipe(self.recipe).method, self.scene, self.split, self.seed)
+        identity = record_id(self.method, self.scene, self.split, self.seed)
         return record_path(records, self.scene, self.split, self.recipe, self.seed, identity)
 
     def arguments(self) -> list[str]:
         """What to give to ``hsilib``."""
         where = ["--scene", self.scene, "--split", self.split, "--seed", str(self.seed)]
-        return ["run", self.recipe, *where]
+        return ["run", self.recipe, *where, *(text for setting in self.settings for text in ("--set", setting))]
 
 
 def read_campaign(path: str | Path) -> list[Run]:
@@ -70,7 +96,7 @@ def read_campaign(path: str | Path) -> list[Run]:
 
     Raises
     ------
-    InputError : no such file, no purpose or stopping rule, an unknown key or recipe.
+    InputError : no such file, no purpose or stopping rule, an unknown key, recipe or setting.
     """
     path = Path(path)
     try:
@@ -79,16 +105,40 @@ def read_campaign(path: str | Path) -> list[Run]:
         raise InputError(f"{path}: not a readable campaign file ({error}).") from error
     if not isinstance(content, dict) or set(content) != {"purpose", "stopping_rule", "grid"}:
         raise InputError(f"{path}: a campaign has exactly the keys purpose, stopping_rule and grid.")
-    runs: dict[Run, None] = {}
+    runs: dict[Path, Run] = {}  # by record: what is the same run under two names is listed once
     for part in content["grid"]:
-        if not isinstance(part, dict) or set(part) != set(GRID_KEYS):
-            raise InputError(f"{path}: each part of the grid has exactly the keys {', '.join(GRID_KEYS)}.")
+        if not isinstance(part, dict) or set(part) - {"variants"} != set(GRID_KEYS):
+            raise InputError(
+                f"{path}: each part of the grid has exactly the keys {', '.join(GRID_KEYS)} and, optionally, variants."
+            )
         seeds = range(part["seeds"]) if isinstance(part["seeds"], int) else part["seeds"]
+        variants = _read_variants(path, part)
+        cells = product(part["recipes"], variants.items(), part["scenes"], part["splits"], seeds)
+        for name, (label, settings), scene, split, seed in cells:
+            run = Run(name, scene, split, seed, settings, label)
+            runs.setdefault(run.path(Path()), run)
+    return list(runs.values())
+
+
+def _read_variants(path: Path, part: dict[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Label → assignments, each tried on each recipe of the part."""
+    for name in part["recipes"]:
+        recipe(name)
+    if "variants" not in part:
+        return {"": ()}
+    variants = part["variants"]
+    if not isinstance(variants, dict) or not all(
+        isinstance(settings, list) and all(isinstance(setting, str) for setting in settings)
+        for settings in variants.values()
+    ):
+        raise InputError(f"{path}: variants give each label a list of assignments, such as [fit.epochs=100].")
+    for label, settings in variants.items():
         for name in part["recipes"]:
-            recipe(name)
-        cells = product(part["recipes"], part["scenes"], part["splits"], seeds)
-        runs |= dict.fromkeys(Run(*cell) for cell in cells)
-    return list(runs)
+            try:
+                with_overrides(recipe(name), settings)
+            except InputError as error:
+                raise InputError(f"{path}: variant {label!r} of {name}: {error}") from error
+    return {str(label): tuple(settings) for label, settings in variants.items()}
 
 
 def sweep(campaign: str | Path, records: Path, workers: int = 1, device: str = "auto") -> int:
@@ -150,31 +200,40 @@ def execute(run: Run, records: Path, device: str, threads: int) -> tuple[str, bo
 
 def estimate_costs(runs: Iterable[Run], records: Path) -> dict[Run, float]:
     """Seconds that each run should take, from records of the same recipe; the nearest kind of cell counts."""
+    runs = list(runs)
     known: dict[tuple[str, ...], list[float]] = {}
     for record in read_records(records):
-        seconds = record.timing["fit_s"] + record.timing["predict_s"]
-        cell = (record.recipe, record.split["spec"], record.scene)
-        for length in (1, 2, 3):
+        seconds = sum(record.timing.values())
+        cell = (record.recipe, record.split["spec"], record.scene, _cost_key(record.config))
+        for length in (1, 2, 3, 4):
             known.setdefault(cell[:length], []).append(seconds)
     costs = {}
     for run in runs:
-        cell = (run.recipe, run.split, run.scene)
-        found = next((known[cell[:n]] for n in (3, 2, 1) if cell[:n] in known), [UNKNOWN_COST_S])
+        cell = (run.recipe, run.split, run.scene, _cost_key(asdict(run.method)))  # type: ignore[call-overload]
+        found = next((known[cell[:n]] for n in (4, 3, 2, 1) if cell[:n] in known), [UNKNOWN_COST_S])
         costs[run] = START_UP_S + statistics.median(found)
     return costs
+
+
+def _cost_key(config: dict[str, Any]) -> str:
+    """A record's configuration, to be found by; JSON has lists where options have tuples."""
+    return json.dumps(config, sort_keys=True, default=str)
 
 
 def print_table(runs: Iterable[Run], records: Path) -> None:
     """Overall accuracy of every cell: mean ± standard deviation in percent, and the number of seeds."""
     results = Results(records)
-    print(f"\n{'scene':24} {'split':24} {'recipe':18} {'OA %':>13} {'seeds':>6}")
-    for scene, split, name in dict.fromkeys((run.scene, run.split, run.recipe) for run in runs):
+    cells = {(run.scene, run.split, run.name): run for run in runs}
+    labels = {cell: f"{run.recipe}, {run.variant}" if run.variant else run.recipe for cell, run in cells.items()}
+    width = max(map(len, [*labels.values(), "recipe"]))
+    print(f"\n{'scene':24} {'split':24} {'recipe':{width}} {'OA %':>13} {'seeds':>6}")
+    for (scene, split, name), label in labels.items():
         if results.cell(scene, split, name):
             cell = f"{scene}/{split}/{name}/overall_accuracy"
             mean, spread, n = (results.query(f"{cell}:{statistic}").value for statistic in ("mean", "std", "n"))
-            print(f"{scene:24} {split:24} {name:18} {100 * mean:6.2f} ± {100 * spread:4.2f} {n:6.0f}")
+            print(f"{scene:24} {split:24} {label:{width}} {100 * mean:6.2f} ± {100 * spread:4.2f} {n:6.0f}")
         else:
-            print(f"{scene:24} {split:24} {name:18} {'no record':>13}")
+            print(f"{scene:24} {split:24} {label:{width}} {'no record':>13}")
 
 
 def _at_hand(run: Run) -> bool:

@@ -1,4 +1,4 @@
-"""The command line: ``hsilib scenes | fetch | run | sweep``.
+"""The command line: ``hsilib scenes | fetch | run | sweep | claims``.
 
 Exit codes: 0 done, 1 some runs of a campaign failed, 2 the input cannot be used (one sentence on
 standard error says why), 130 interrupted.
@@ -19,10 +19,14 @@ from hsilib.data.load import GENERATED, availability, fetch
 from hsilib.errors import InputError
 from hsilib.experiment import run
 from hsilib.files import ensure_writable
+from hsilib.reporting.claims import Verdict, judge
+from hsilib.reporting.claims_reader import claims_file, read_claims
 from hsilib.reporting.class_map import write_class_map
+from hsilib.reporting.query import Results, records_folder
 from hsilib.reporting.records import record_path, write_record
 
 DEFAULT_RECORDS = Path("results/records")
+DEFAULT_WORKSPACE = Path("results/work")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -67,10 +71,16 @@ def build_parser() -> argparse.ArgumentParser:
     running.add_argument(
         "--split",
         default="percent:0.01",
-        help="percent:0.01, count:10, blocks:32:7:count:30 or mask:FILE (default: percent:0.01, which is 1 %%)",
+        help="percent:0.01, count:10, total:0.01, blocks:32:7:count:30 or mask:FILE (default: percent:0.01: 1 %%)",
     )
     running.add_argument("--seed", type=int, default=0, help="draws the split and the training (%(default)s)")
     running.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting; repeatable")
+    running.add_argument(
+        "--workspace",
+        type=Path,
+        default=DEFAULT_WORKSPACE,
+        help="folder for what an interrupted run goes on from and for pre-trained encoders (%(default)s)",
+    )
     running.add_argument("--map", action="store_true", help="write the class map as a PNG beside the record")
     running.set_defaults(command=run_recipe)
 
@@ -80,6 +90,10 @@ def build_parser() -> argparse.ArgumentParser:
     sweeping.add_argument("campaign", type=Path, metavar="CAMPAIGN.yaml", help="such as results/campaigns/ruler.yaml")
     sweeping.add_argument("--workers", type=int, default=1, help="runs at a time (%(default)s)")
     sweeping.set_defaults(command=run_campaign)
+
+    judging = commands.add_parser("claims", help="hold what the descriptions state against the records")
+    judging.add_argument("--records", type=Path, help="folder of records (default: the checkout's results/records)")
+    judging.set_defaults(command=show_claims)
     return parser
 
 
@@ -103,9 +117,7 @@ def show_scenes(options: argparse.Namespace) -> None:
     for name, scene in GENERATED.items():
         size = f"{scene.rows} × {scene.cols} × {scene.n_bands}"
         rows.append((name, size, str(scene.n_classes), "yes", "generated", "MIT", "hsilib.data.synthetic"))
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]) - 1)]
-    for row in rows:
-        print("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]))
+    print(_table(rows))
     for entry in catalog().values():
         if entry.damage:
             print(f"\n{entry.name} is {entry.damage}.")
@@ -134,7 +146,14 @@ def fetch_scenes(options: argparse.Namespace) -> None:
 def run_recipe(options: argparse.Namespace) -> None:
     """Run one recipe and write its record; the record's path is the last line on standard output."""
     config = with_overrides(recipe(options.recipe), options.set)
-    config = replace(config, scene=options.scene, split=options.split, seed=options.seed, device=options.device)
+    config = replace(
+        config,
+        scene=options.scene,
+        split=options.split,
+        seed=options.seed,
+        device=options.device,
+        workspace=ensure_writable(options.workspace),
+    )
     ensure_writable(options.records)
     record, class_map = run(config)
     path = record_path(options.records, record.scene, config.split, record.recipe, record.seed, record.id)
@@ -153,6 +172,27 @@ def run_recipe(options: argparse.Namespace) -> None:
 def run_campaign(options: argparse.Namespace) -> int:
     """Run a campaign; 1 where some of its runs failed."""
     return int(sweep(options.campaign, options.records, options.workers, options.device) > 0)
+
+
+def show_claims(options: argparse.Namespace) -> None:
+    """Print the claims ledger: a row a claim, then how many of each verdict, then the commands for what is missing."""
+    results = Results(options.records or records_folder())
+    findings = [judge(claim, results) for claim in read_claims(claims_file()).claims]
+    rows = [("CLAIM", "STATED", "MEASURED", "VERDICT")]
+    rows += [(f.claim.id, f.claim.stated, f.measured or "–", f.verdict.value) for f in findings]
+    print(_table(rows))
+    print("\n" + ", ".join(f"{sum(f.verdict == v for f in findings)} {v.value}" for v in Verdict))
+    missing = [finding.claim for finding in findings if finding.verdict == Verdict.NOT_MEASURED]
+    commands = dict.fromkeys(command for claim in missing for command in claim.commands)
+    if commands:
+        print("\nTo measure what is missing:", *commands, sep="\n  ")
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> str:
+    """Columns as wide as their longest cell; the last one is not filled up."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]) - 1)]
+    filled = ([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]] for row in rows)
+    return "\n".join("  ".join(cells) for cells in filled)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from hsilib.data.load import load_scene
 from hsilib.data.scene import Scene
 from hsilib.data.splits import Split, make_split
 from hsilib.errors import InputError, unknown_name
+from hsilib.models.method import Workspace
 from hsilib.reporting.metrics import confusion_matrix, metrics_from_confusion
 from hsilib.reporting.records import Record, record_id
 
@@ -49,7 +50,10 @@ def run(config: Config) -> tuple[Record, NDArray[np.uint8]]:
         torch.cuda.reset_peak_memory_stats(device)
 
     # From here to the metrics nothing sees a label outside training and validation.
+    identity = record_id(config.method, config.scene, config.split, config.seed)
     method = config.method.build(device)
+    if config.workspace is not None:
+        method.workspace = Workspace(config.workspace, identity)
     unlabelled = scene.without_ground_truth()
     fit_started = time.perf_counter()
     method.fit(unlabelled, split.hide_test_labels(), generator)
@@ -60,7 +64,7 @@ def run(config: Config) -> tuple[Record, NDArray[np.uint8]]:
     class_map = (probabilities.argmax(axis=-1) + 1).astype(np.uint8)
     confusion = confusion_matrix(split.test_labels, class_map.ravel()[split.test], scene.n_classes)
     record = Record(
-        id=record_id(config.method, config.scene, config.split, config.seed),
+        id=identity,
         recipe=config.recipe,
         config=asdict(config.method),  # type: ignore[call-overload]
         scene=config.scene,
@@ -68,13 +72,17 @@ def run(config: Config) -> tuple[Record, NDArray[np.uint8]]:
         seed=config.seed,
         metrics=asdict(metrics_from_confusion(confusion)),
         timing={
+            "pretrain_s": 0.0,
             "fit_s": round(predict_started - fit_started, 3),
             "predict_s": round(predict_ended - predict_started, 3),
+            **method.seconds,
         },
         memory={"peak_mb": peak_memory_mb(device)},
         model=method.details(),
         provenance=provenance(scene, device, started),
     )
+    if method.workspace is not None:
+        method.workspace.checkpoint.unlink(missing_ok=True)
     return record, class_map
 
 

@@ -15,7 +15,7 @@ from hsilib.data.scene import Scene
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
 settings.load_profile("repeatable")
-torch.set_num_threads(2)
+torch.set_num_threads(1)
 
 # The repair is also judged on real scenes, where HSILIB_DATA has them.
 MODULES_THAT_MAY_SEE_LOCAL_DATA = {"test_repair"}

@@ -12,12 +12,15 @@ import nbformat
 import pytest
 
 from hsilib import Record, read_records
+from hsilib.reporting.claims import Verdict, judge
+from hsilib.reporting.claims_reader import read_claims
+from hsilib.reporting.query import Results
 from tests.test_house import ROOT, extension
 
 CONF = f"""
 import sys
 sys.path.insert(0, {str(ROOT / "book" / "_ext")!r})
-extensions = ["myst_parser", "results", "mathml"]
+extensions = ["myst_parser", "claims", "results", "mathml"]
 myst_enable_extensions = ["dollarmath"]
 html_math_renderer = "mathml"
 """
@@ -64,6 +67,55 @@ def test_a_number_that_was_never_measured_fails_the_build(tmp_path: Path, query:
     code, _, messages = build(tmp_path, f"{{val}}`{query}`")
     assert code != 0
     assert query in messages
+
+
+@pytest.mark.slow
+def test_page_shows_a_paired_difference_in_points(tmp_path: Path, cell: list[Record]) -> None:
+    others = read_records(ROOT / "results" / "records" / "indian-pines" / "percent-0.01" / "svm")
+    svm = {r.seed: r.metrics["overall_accuracy"] for r in others}
+    difference = sum(r.metrics["overall_accuracy"] - svm[r.seed] for r in cell) / len(cell)
+    first, second = (f"indian-pines/percent:0.01/{name}/overall_accuracy" for name in ("coordinates-1nn", "svm"))
+    code, html, messages = build(tmp_path, f"{{val}}`{first} - {second}:mean|+.2pp`")
+    assert code == 0, messages
+    assert f"{100 * difference:+.2f} points" in html
+    assert "coordinates-1nn on indian-pines, percent:0.01 and svm on indian-pines, percent:0.01" in html
+
+
+@pytest.mark.slow
+def test_page_shows_the_ledger_with_verdicts_commands_and_links(tmp_path: Path) -> None:
+    page = "```{claims-summary}\n```\n\n```{claims-ledger}\n```\n\n```{published-table}\n```"
+    code, html, messages = build(tmp_path, page)
+    assert code == 0, messages
+    ledger = read_claims(ROOT / "book" / "claims.yml")
+    rows = {row.partition("</tr>")[0] for row in html.split("<tr")}
+    found = {claim.id: next(row for row in rows if f">{claim.id}<" in row) for claim in ledger.claims}
+    results = Results(ROOT / "results" / "records")
+    verdicts = {claim.id: judge(claim, results).verdict for claim in ledger.claims}
+    for name, verdict in verdicts.items():
+        badges = re.findall(r'<span class="hsi-verdict (hsi-verdict-[\w-]+)">. ([\w ]+)</span>', found[name])
+        assert [words for _, words in badges] == [verdict.value], name
+        assert badges[0][0] == f"hsi-verdict-{verdict.name.lower().replace('_', '-')}"
+    for verdict in Verdict:
+        count = sum(v == verdict for v in verdicts.values())
+        assert re.search(rf"{count} <span[^>]*>. {verdict.value}</span>", html)
+    # What needs a GPU is never measured by records from a CPU.
+    row = found["training-time-pavia"]
+    text = re.sub(r"<[^>]+>", "", row)
+    assert "hsilib fetch pavia-university\nhsilib run paper --scene pavia-university" in text
+    address = extension("address")
+    link = f"https://colab.research.google.com/github/{address.slug(address.address())}/blob/main/notebooks/"
+    assert f'href="{link}01_quickstart.ipynb"' in row
+    assert "on a T4" in text
+    # Others' numbers and ours are never in one table.
+    tables = html.split("<table")
+    assert not any("97.48 ± 0.44" in part and "hsi-verdict" in part for part in tables)
+
+
+@pytest.mark.slow
+def test_an_unknown_section_of_the_ledger_fails_the_build(tmp_path: Path) -> None:
+    code, _, messages = build(tmp_path, "```{claims-ledger} A99\n```")
+    assert code != 0
+    assert "no section 'A99'" in messages
 
 
 def test_verdict_on_a_fresh_run(cell: list[Record]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from hsilib import InputError
 from hsilib.campaign import START_UP_S, Run, estimate_costs, read_campaign, sweep
 from hsilib.reporting.records import read_records, write_record
 
+ROOT = Path(__file__).resolve().parents[1]
 GRID = """
 purpose: a test
 stopping_rule: all of it
@@ -19,6 +21,21 @@ grid:
     scenes: [synthetic-tiny, {other}]
     splits: ["count:2"]
     seeds: {seeds}
+"""
+
+
+VARIANTS = """
+purpose: a test
+stopping_rule: all of it
+grid:
+  - recipes: [quick]
+    scenes: [synthetic-tiny]
+    splits: ["count:5"]
+    seeds: 2
+    variants:
+      as it is: []
+      no attention: [model.attention=none, fit.epochs=2]
+      the default again: [model.attention=quantum]
 """
 
 
@@ -35,9 +52,53 @@ def test_grid_is_every_combination_once(tmp_path: Path) -> None:
     ]
 
 
+def test_variants_share_the_seeds_and_each_configuration_is_run_once(tmp_path: Path) -> None:
+    runs = read_campaign(campaign(tmp_path, text=VARIANTS))
+    assert [(run.variant, run.seed) for run in runs] == [
+        ("as it is", 0),
+        ("as it is", 1),
+        ("no attention", 0),
+        ("no attention", 1),
+    ]
+    assert runs[0].arguments()[-2:] == ["--seed", "0"]
+    assert runs[2].arguments()[-4:] == ["--set", "model.attention=none", "--set", "fit.epochs=2"]
+    assert runs[2].name == "quick[model.attention=none;fit.epochs=2]"
+
+
+def test_a_variants_record_stands_where_the_command_writes_it(tmp_path: Path) -> None:
+    from hsilib.cli import main
+
+    settings = ("superpixel-vote", ("n_components=2",))
+    run = Run(settings[0], "synthetic-tiny", "count:5", 3, settings[1])
+    assert main([*run.arguments(), "--records", str(tmp_path)]) == 0
+    assert run.path(tmp_path).exists()
+    assert run.path(tmp_path) != Run("superpixel-vote", "synthetic-tiny", "count:5", 3).path(tmp_path)
+
+
+@pytest.mark.slow
+def test_sweep_runs_variants_and_names_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    changes = {"as it is: []": "short: [fit.epochs=1]", "model.attention=quantum": "model.patch_size=4"}
+    text = VARIANTS.replace("seeds: 2", "seeds: 1")
+    for old, new in changes.items():
+        text = text.replace(old, new)
+    assert sweep(campaign(tmp_path, text=text), tmp_path / "records") == 1  # an even patch has no centre
+    output = capsys.readouterr().out
+    rows = [row.partition(" quick, ")[2] for row in output.splitlines()[-3:]]
+    assert [row[:17].strip() for row in rows] == ["short", "no attention", "the default again"]
+    assert [row.split()[-1] for row in rows] == ["1", "1", "record"]
+    (failure,) = (tmp_path / "records").rglob("failed-*.json")
+    content = json.loads(failure.read_text())
+    assert (content["settings"], content["variant"]) == (["model.patch_size=4"], "the default again")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        (VARIANTS.replace("model.attention=none", "model.attend=none"), "'no attention' of quick.*did you mean model"),
+        (VARIANTS.replace("fit.epochs=2", "fit.epochs=two"), "'no attention' of quick.*expected int"),
+        (VARIANTS.replace("[model.attention=quantum]", "model.attention=quantum"), "list of assignments"),
+        (VARIANTS.partition("    variants")[0] + "    variants: [1]\n", "list of assignments"),
+        (VARIANTS.replace("variants:", "variant:"), "optionally, variants"),
         ("grid: []", "purpose, stopping_rule and grid"),
         ("[1, 2]", "purpose, stopping_rule and grid"),
         ("purpose: x: y", "not a readable campaign"),
@@ -48,6 +109,33 @@ def test_grid_is_every_combination_once(tmp_path: Path) -> None:
 def test_other_files_are_refused(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         read_campaign(campaign(tmp_path, text=text))
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "results" / "campaigns").glob("*.yaml")), ids=lambda path: path.stem)
+def test_committed_campaigns_are_read(path: Path) -> None:
+    assert read_campaign(path)
+
+
+def test_the_ablation_changes_one_part_at_a_time_and_adds_one_after_the_other() -> None:
+    """Each configuration once; each step of the cumulative order takes settings back and changes no other."""
+    runs = read_campaign(ROOT / "results" / "campaigns" / "ablation.yaml")
+    variants = {run.variant: set(run.settings) for run in runs}
+    assert len({run.path(Path()) for run in runs}) == len(runs) == len(variants) * 2 * 3
+    assert next(iter(variants)) == "full recipe"
+    assert [run.seed for run in runs[:3]] == [0, 1, 2]
+    order = [
+        "base",
+        "+ SSL",
+        "+ quantum attention",
+        "+ temperature fusion",
+        "+ focal loss",
+        "without TTA",
+        "full recipe",
+    ]
+    steps = [variants[name] for name in order]
+    assert all(after < before for before, after in pairwise(steps))
+    alone = [settings for name, settings in variants.items() if name not in (*order[:5], "full recipe", "without SSL")]
+    assert all(len(settings) == 1 for settings in alone)
 
 
 def test_missing_file_is_refused(tmp_path: Path) -> None:
@@ -111,3 +199,21 @@ def test_costs_come_from_the_nearest_records(tmp_path: Path) -> None:
     assert costs[known] == START_UP_S + 30.0
     assert costs[other_split] == START_UP_S + 30.0
     assert costs[unknown] == START_UP_S + 60.0
+
+
+def test_costs_of_a_variant_come_from_its_own_records_where_there_are_any(tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    from hsilib import recipe, with_overrides
+    from hsilib import run as run_config
+
+    own, changed, unknown = (
+        Run("superpixel-vote", "synthetic-tiny", "count:5", 0, settings)
+        for settings in ((), ("n_components=2",), ("n_components=4",))
+    )
+    for run, seconds in ((own, 10.0), (changed, 50.0)):
+        config = with_overrides(recipe(run.recipe), list(run.settings))
+        record, _ = run_config(replace(config, scene=run.scene, split=run.split))
+        write_record(replace(record, timing={"fit_s": seconds, "predict_s": 0.0}), run.path(tmp_path))
+    costs = estimate_costs([own, changed, unknown], tmp_path)
+    assert [costs[run] - START_UP_S for run in (own, changed, unknown)] == [10.0, 50.0, 30.0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -135,6 +136,30 @@ def test_fetch(capsys: Printed, monkeypatch: pytest.MonkeyPatch) -> None:
     assert second == "synthetic-tiny: nothing to download"
 
 
+def test_claims_are_held_against_the_records_of_a_folder(tmp_path: Path, capsys: Printed) -> None:
+    """The committed ledger; without a record only what needs none has a verdict."""
+    assert main(["claims", "--records", str(tmp_path)]) == 0
+    table, counts, missing = capsys.readouterr().out.strip().split("\n\n")
+    rows = {line.split()[0]: line for line in table.splitlines()[1:]}
+    assert re.split(r"\s{2,}", rows["parameters-sum"])[-1] == "contradicts itself"
+    assert "about 1.2 M" in rows["parameters-sum"]
+    assert "790 K" in rows["parameters-sum"]
+    assert re.split(r"\s{2,}", rows["pavia-labels"])[-1] == "not measured yet"
+    assert sum(int(number) for number in re.findall(r"\d+", counts)) == len(rows)
+    assert f"{sum('not measured yet' in row for row in rows.values())} not measured yet" in counts
+    assert "  hsilib sweep results/campaigns/ruler.yaml" in missing.splitlines()
+
+
+def test_claims_are_read_from_the_checkouts_records_by_default(
+    capsys: Printed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(Path(__file__).parent)
+    assert main(["claims"]) == 0
+    row = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("pavia-labels "))
+    assert re.split(r"\s{2,}", row)[-1] == "reproduced"
+    assert "10 seeds" in row
+
+
 # --- bad input: one clear sentence on standard error, exit code 2, nothing written
 
 
@@ -182,6 +207,11 @@ def test_bad_arguments(arguments: list[str], message: str, tmp_path: Path, capsy
     sentence = refused(["run", "quick", *scene, "--records", str(tmp_path / "records"), *arguments], capsys)
     assert message in sentence
     assert files_below(tmp_path) == []
+
+
+def test_claims_outside_a_checkout(tmp_path: Path, capsys: Printed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "book/claims.yml: not found here or above" in refused(["claims"], capsys)
 
 
 def test_an_unknown_recipe(tmp_path: Path, capsys: Printed) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
@@ -10,6 +10,7 @@ import pytest
 from hsilib.config import RECIPES, Config, network_arguments, recipe, setting_names, with_overrides
 from hsilib.errors import InputError
 from hsilib.models.peers.random_forest import RandomForestOptions
+from hsilib.reporting.records import record_id
 
 
 def changed(name: str, *assignments: str) -> Any:
@@ -120,3 +121,92 @@ def test_every_key_that_is_offered_is_taken() -> None:
             for part in key.split("."):
                 value = network_arguments("dual-branch")[part] if isinstance(value, dict) else getattr(value, part)
             changed(name, f"{key}={value}")
+
+
+# --- the recipe `paper`: the description's numbers, everything on, a switch for every part
+
+SWITCHES = [
+    "pretrain.rm_ssl=False",
+    "pretrain.mr_ssl=False",
+    "model.attention=none",
+    "model.attention=squeeze-excitation",
+    "model.attention=constant-phase",
+    "model.fusion=concatenation",
+    "model.fusion=fixed-temperature",
+    "fit.loss.name=cross-entropy",
+    "fit.loss.label_smoothing=0",
+    "fit.loss.class_weights=False",
+    "fit.curriculum_epochs=0",
+    "fit.mix.mixup=0",
+    "fit.mix.cutmix=0",
+    "fit.mix.variants=plain",
+    "fit.augment.probability=0",
+    "tta=0",
+    "tta=8",
+]
+
+
+def leaves(options: Any, prefix: str = "") -> dict[str, Any]:
+    """Every setting by its dotted name."""
+    if not isinstance(options, dict):
+        return {prefix: options}
+    return {k: v for name, value in options.items() for k, v in leaves(value, f"{prefix}.{name}").items()}
+
+
+def test_paper_has_the_descriptions_hyper_parameters() -> None:
+    """METHOD A6 to A10."""
+    settings = leaves(asdict(recipe("paper").method))  # type: ignore[call-overload]
+    expected = {
+        ".network": "dual-branch",
+        ".pretrain.rm_ssl": True,
+        ".pretrain.mr_ssl": True,
+        ".pretrain.epochs": 90,
+        ".pretrain.rm_learning_rate": 4e-4,
+        ".pretrain.mr_learning_rate": 2e-4,
+        ".pretrain.weight_decay": 1e-6,
+        ".fit.epochs": 300,
+        ".fit.batch_size": 16,
+        ".fit.learning_rate": 6e-4,
+        ".fit.final_learning_rate": 1e-6,
+        ".fit.warmup_epochs": 20,
+        ".fit.weight_decay": 3e-5,
+        ".fit.clip_norm": 0.6,
+        ".fit.loss.name": "focal",
+        ".fit.loss.alpha": 1.2,
+        ".fit.loss.gamma": 2.2,
+        ".fit.loss.label_smoothing": 0.12,
+        ".fit.loss.class_weights": True,
+        ".fit.curriculum_epochs": 20,
+        ".fit.mix.mixup": 0.3,
+        ".fit.mix.mixup_alpha": 0.4,
+        ".fit.mix.variants": ("plain", "spectral", "manifold"),
+        ".fit.mix.cutmix": 0.2,
+        ".fit.mix.cutmix_alpha": 1.0,
+        ".fit.augment.probability": 0.8,
+        ".fit.augment.orientation": True,
+        ".fit.augment.noise": 0.03,
+        ".fit.augment.dropped_bands": 0.1,
+        ".fit.augment.dropped_gain": (0.5, 0.9),
+        ".fit.augment.brightness": (0.85, 1.15),
+        ".fit.augment.smoothing_probability": 0.15,
+        ".fit.augment.smoothing_sigma": (0.3, 0.7),
+        ".tta": 16,
+    }
+    assert {name: settings[name] for name in expected} == expected
+    assert network_arguments("dual-branch")["dropout"] == 0.15
+
+
+@pytest.mark.parametrize("switch", SWITCHES)
+def test_a_switch_changes_one_setting_and_nothing_else(switch: str) -> None:
+    whole = recipe("paper")
+    switched = with_overrides(whole, [switch])
+    assert replace(switched, method=whole.method) == whole
+    before, after = (leaves(asdict(config.method)) for config in (whole, switched))  # type: ignore[call-overload]
+    changed_names = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+    assert len(changed_names) == 1
+    assert changed_names <= {f".{switch.partition('=')[0]}", ".model"}
+
+
+def test_every_switch_gives_a_record_of_its_own() -> None:
+    methods = [recipe("paper").method, *(changed("paper", switch) for switch in SWITCHES)]
+    assert len({record_id(method, "indian-pines", "percent:0.01", 0) for method in methods}) == len(SWITCHES) + 1

@@ -20,26 +20,35 @@ from hsilib.experiment import find_device, run
 from hsilib.models.method import Method, one_hot
 from hsilib.reporting.metrics import metrics_from_confusion
 from hsilib.reporting.records import Record
+from hsilib.training import fit as fit_module
 from tests.helpers import SMALL_SETTINGS, scene_of
 
 
 def small(name: str, **changes: Any) -> Config:
     settings = {
+        "paper": [*SMALL_SETTINGS, "fit.epochs=3", "pretrain.epochs=2"],
         "quick": [*SMALL_SETTINGS, "fit.epochs=3"],
         "random-forest": ["trees=5"],
         "svm": ["costs=(1.0, 100.0)", "gammas=1.0"],
     }.get(name, [])
-    config = replace(recipe(name), scene="synthetic-tiny", split="percent:0.1", device="cpu", **changes)
+    where: dict[str, Any] = {"scene": "synthetic-tiny", "split": "percent:0.1", "device": "cpu"}
+    config = replace(recipe(name), **(where | changes))
     return with_overrides(config, settings)
 
 
-RECIPE_NAMES = ["quick", "coordinates-1nn", "superpixel-vote", "svm", "random-forest"]
+RECIPE_NAMES = ["paper", "quick", "coordinates-1nn", "superpixel-vote", "svm", "random-forest"]
 
 
 def without_circumstances(record: Record) -> Record:
     """The record without what may differ between two runs of the same thing."""
     provenance = {k: v for k, v in record.provenance.items() if k != "started_utc"}
-    return replace(record, timing={}, memory={}, provenance=provenance)
+    model = dict(record.model)
+    if "pretraining" in model:
+        circumstances = ("seconds", "from_cache")
+        model["pretraining"] = [
+            {k: v for k, v in stage.items() if k not in circumstances} for stage in model["pretraining"]
+        ]
+    return replace(record, timing={}, memory={}, model=model, provenance=provenance)
 
 
 @pytest.mark.parametrize("name", RECIPE_NAMES)
@@ -94,7 +103,7 @@ def test_what_a_record_says() -> None:
     assert len(record.model["history"]["train_loss"]) == 3
     assert record.provenance["data_sha256"] == scene.sha256()
     assert record.provenance["versions"]["torch"] == torch.__version__.partition("+")[0] or torch.__version__
-    assert set(record.timing) == {"fit_s", "predict_s"}
+    assert set(record.timing) == {"pretrain_s", "fit_s", "predict_s"}
     assert record.memory["peak_mb"] > 50
 
 
@@ -180,3 +189,65 @@ def test_cuda_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_device_that_is_not_known(name: str) -> None:
     with pytest.raises(InputError):
         find_device(name)
+
+
+# --- the workspace: what survives a kill, what is used again
+
+
+def test_a_workspace_changes_nothing_but_the_time(tmp_path: Path) -> None:
+    without, _ = run(small("paper"))
+    first, _ = run(small("paper", workspace=tmp_path))
+    again, _ = run(small("paper", workspace=tmp_path))
+    for record, from_cache in ((first, False), (again, True)):
+        assert [stage["from_cache"] for stage in record.model["pretraining"]] == [from_cache] * 2
+        assert without_circumstances(record) == without_circumstances(without)
+    assert again.timing["pretrain_s"] == first.timing["pretrain_s"], "what pre-training cost when it was done"
+    assert not list(tmp_path.glob("*.checkpoint")), "a finished run leaves no checkpoint"
+    assert len(list((tmp_path / "pretrained").iterdir())) == 2
+
+
+def test_a_run_killed_in_training_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = with_overrides(small("paper"), ["fit.epochs=12"])
+    uninterrupted, _ = run(config)
+    config = replace(config, workspace=tmp_path)
+    real, calls = fit_module.validate, []
+
+    def dying(*arguments: Any) -> tuple[float, float]:
+        calls.append(None)
+        if len(calls) == 12:
+            raise KeyboardInterrupt
+        return real(*arguments)
+
+    monkeypatch.setattr(fit_module, "validate", dying)
+    with pytest.raises(KeyboardInterrupt):
+        run(config)
+    assert len(list(tmp_path.glob("*.checkpoint"))) == 1
+    resumed, _ = run(config)
+    assert len(calls) == 14, "ten epochs were done before"
+    assert resumed.metrics == uninterrupted.metrics
+    assert resumed.model["history"] == uninterrupted.model["history"]
+
+
+def test_times_of_the_stages() -> None:
+    record, _ = run(small("paper"))
+    assert set(record.timing) == {"pretrain_s", "fit_s", "predict_s"}
+    assert all(seconds > 0 for seconds in record.timing.values())
+    record, _ = run(small("svm"))
+    assert set(record.timing) == {"pretrain_s", "fit_s", "predict_s"}
+    assert record.timing["pretrain_s"] == 0.0
+
+
+def test_classes_without_a_training_pixel_are_named() -> None:
+    record, _ = run(small("coordinates-1nn", split="total:0.01", seed=1))
+    split = make_split(load_scene("synthetic-tiny"), "total:0.01", 1)
+    missing = {1, 2, 3, 4} - set(split.train_labels.tolist())
+    assert missing, "three pixels cannot be of four classes"
+    assert len(record.split["untrained_classes"]) == len(missing)
+
+
+@pytest.mark.parametrize("name", RECIPE_NAMES)
+def test_every_recipe_copes_with_a_class_without_training_pixels(name: str) -> None:
+    config = small(name, split="total:0.02")
+    record, class_map = run(config)
+    assert record.split["untrained_classes"]
+    assert class_map.max() <= 4

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -50,6 +52,12 @@ class PatchSampler:
     def device(self) -> torch.device:
         """Where the patches are."""
         return self._spectra.device
+
+    def sha256(self) -> str:
+        """Hash of the padded scene: its values, its size and the patches' radius."""
+        digest = hashlib.sha256(repr((tuple(self._spectra.shape), self._padded_width, self.patch_size)).encode())
+        digest.update(self._spectra.cpu().numpy().tobytes())
+        return digest.hexdigest()
 
     def __call__(self, pixels: torch.Tensor) -> torch.Tensor:
         """Patches (N, S, P, P) around ``pixels``, (N,) flat indices row · W + column on the sampler's device."""

@@ -16,10 +16,13 @@ from hsilib.data.patches import PatchSampler
 from hsilib.data.scene import Scene
 from hsilib.data.splits import Split
 from hsilib.data.standardize import Standardizer
-from hsilib.inference.scene import predict_logits
+from hsilib.errors import InputError
+from hsilib.inference.tta import VIEWS, predict_proba
 from hsilib.models.method import Method
 from hsilib.models.registry import create_model
-from hsilib.training.fit import FitOptions, fit
+from hsilib.training.fit import fit
+from hsilib.training.fit_options import FitOptions
+from hsilib.training.pretrain import PretrainOptions, pretrain
 
 
 @dataclass(frozen=True)
@@ -30,13 +33,21 @@ class NetworkOptions:
     ----------
     network : a name of ``hsilib.models.registry.NETWORKS``.
     model : the network's own arguments, such as ``patch_size`` or ``spectral_width``.
+    pretrain : the self-supervised stages before the training.
     fit : the training loop's settings.
+    tta : views of the scene that are averaged at the end; 0, 8 or 16.
     """
 
     network: str = "dual-branch"
     model: dict[str, Any] = field(default_factory=dict)
+    pretrain: PretrainOptions = field(default_factory=PretrainOptions)
     fit: FitOptions = field(default_factory=FitOptions)
+    tta: int = 0
     uses_spectra: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if self.tta not in VIEWS:
+            raise InputError(f"tta is {self.tta}; expected {', '.join(map(str, VIEWS[:-1]))} or {VIEWS[-1]} views.")
 
     def build(self, device: torch.device) -> NetworkMethod:
         """A method that is not fitted yet."""
@@ -44,27 +55,40 @@ class NetworkOptions:
 
 
 class NetworkMethod(Method):
-    """Fit a network on patches, predict the scene densely."""
+    """Pre-train a network's encoders, fit it on patches, predict the scene densely."""
 
     def __init__(self, options: NetworkOptions, device: torch.device) -> None:
         self.options, self.device = options, device
 
     def fit(self, scene: Scene, split: Split, generator: torch.Generator) -> None:
-        """Build, standardise on all pixels, train; the weights of the best validation epoch stay."""
+        """Build, standardise on all pixels, pre-train, train; the weights of the best validation epoch stay."""
+        self.seed = int(torch.randint(2**31 - 1, (), generator=generator))
+        cache, checkpoint = (self.workspace.pretrained, self.workspace.checkpoint) if self.workspace else (None, None)
         # Initial weights and dropout draw from torch's global stream; it is seeded here and restored after.
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
-            torch.manual_seed(int(torch.randint(2**31 - 1, (), generator=generator)))
+            torch.manual_seed(self.seed)
             model = create_model(self.options.network, scene.n_bands, scene.n_classes, **self.options.model)
             model.set_standardizer(Standardizer.fit(scene.cube))
             self.model = model.to(self.device)
             sampler = PatchSampler(scene.cube, model.patch_size, self.device)
-            self.history = fit(self.model, sampler, split, self.options.fit, generator)
+            self.stages = pretrain(self.model, sampler, split, self.options.pretrain, self.seed, cache)
+            self.history = fit(self.model, sampler, split, self.options.fit, generator, checkpoint)
+        pretrain_s = sum(stage.seconds for stage in self.stages)
+        self.seconds = {"pretrain_s": round(pretrain_s, 3), "fit_s": round(self.history.seconds, 3)}
 
     def predict_proba(self, scene: Scene) -> NDArray[np.float32]:
-        """(H, W, K) softmax of the dense logits."""
-        return predict_logits(self.model, scene.cube).softmax(dim=-1).cpu().numpy()
+        """(H, W, K) softmax of the dense logits, averaged over the views of ``tta``."""
+        generator = torch.Generator().manual_seed(self.seed)
+        return predict_proba(self.model, scene.cube, self.options.tta, generator).cpu().numpy()
 
     def details(self) -> dict[str, Any]:
-        """Number of parameters, the curves and the chosen epoch."""
-        curves = {k: [round(x, 5) for x in v] if isinstance(v, list) else v for k, v in asdict(self.history).items()}
-        return {"parameters": sum(p.numel() for p in self.model.parameters()), "history": curves}
+        """Number of parameters, the curves, the chosen epoch and what pre-training came to."""
+        history = _rounded(asdict(self.history))
+        del history["seconds"]
+        details = {"parameters": sum(p.numel() for p in self.model.parameters()), "history": history}
+        return details | ({"pretraining": [_rounded(asdict(stage)) for stage in self.stages]} if self.stages else {})
+
+
+def _rounded(values: dict[str, Any]) -> dict[str, Any]:
+    """Five decimals are enough for a record."""
+    return {k: [round(x, 5) for x in v] if isinstance(v, list) else v for k, v in values.items()}

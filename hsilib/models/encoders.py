@@ -42,7 +42,7 @@ class SpectralEncoder(nn.Module):
 
     def __init__(self, n_bands: int, width: int = 160, patch_size: int = 15, attention: str = "quantum") -> None:
         super().__init__()
-        self.patch_size = patch_size
+        self.width, self.patch_size = width, patch_size
         self.pixelwise = nn.Sequential(
             nn.Conv2d(n_bands, width, 1, bias=False),
             nn.BatchNorm2d(width),
@@ -74,7 +74,7 @@ class SpatialEncoder(nn.Module):
 
     def __init__(self, n_bands: int, width: int = 96, patch_size: int = 15, attention: str = "quantum") -> None:
         super().__init__()
-        self.pooled_size = patch_size - 4
+        self.width, self.pooled_size = width, patch_size - 4
         self.windows = nn.Sequential(
             nn.Conv2d(n_bands, width // 2, 3, bias=False),
             nn.BatchNorm2d(width // 2),

@@ -1,11 +1,15 @@
 """`Method`: what `experiment.run` runs. A rule on coordinates, an SVM and a network differ behind it.
 
-Contents: `Method`, `MethodOptions`.
+Contents: `Workspace`, `Method`, `MethodOptions`.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -16,12 +20,43 @@ from hsilib.data.scene import Scene
 from hsilib.data.splits import Split
 
 
+@dataclass(frozen=True)
+class Workspace:
+    """Where a run keeps what an interruption must not lose and what other runs can use again.
+
+    Attributes
+    ----------
+    folder : shared by all runs. run : the run's own id.
+    """
+
+    folder: Path
+    run: str
+
+    @property
+    def checkpoint(self) -> Path:
+        """The state of this run's training; deleted when the run is done."""
+        return self.folder / f"{self.run}.checkpoint"
+
+    @property
+    def pretrained(self) -> Path:
+        """Pre-trained encoders, found again by their content."""
+        return self.folder / "pretrained"
+
+
 class Method(ABC):
     """Learns from the training pixels of a split and gives class probabilities for every pixel.
 
     It never sees a test label: the scene comes without ground truth, the split with the test
     labels hidden. The validation pixels are for choosing, such as a scale or an epoch.
+
+    Attributes
+    ----------
+    workspace : set by who runs the method; None keeps nothing on disk.
+    seconds : what the stages of `fit` took, if it has any, as they go into the record's ``timing``.
     """
+
+    workspace: Workspace | None = None
+    seconds: Mapping[str, float] = MappingProxyType({})
 
     @abstractmethod
     def fit(self, scene: Scene, split: Split, generator: torch.Generator) -> None:

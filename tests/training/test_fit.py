@@ -17,7 +17,12 @@ from hsilib.data.standardize import Standardizer
 from hsilib.models.network import Network
 from hsilib.models.registry import create_model
 from hsilib.training import fit as fit_module
-from hsilib.training.fit import FitHistory, FitOptions, fit, learning_rate_at, validate
+from hsilib.training.augment import AugmentOptions
+from hsilib.training.fit import fit, validate
+from hsilib.training.fit_options import FitOptions, learning_rate_at
+from hsilib.training.losses import LossOptions
+from hsilib.training.mix import MixOptions
+from hsilib.training.state import FitHistory
 from tests.helpers import SMALL, separable_scene
 
 CPU = torch.device("cpu")
@@ -25,13 +30,19 @@ SCHEDULE = FitOptions(epochs=10, warmup_epochs=2, learning_rate=6e-4, final_lear
 
 
 def trained(
-    scene: Scene, split: Split, options: FitOptions, seed: int = 0, weights: int = 0, dropout: float = 0.15
+    scene: Scene,
+    split: Split,
+    options: FitOptions,
+    seed: int = 0,
+    weights: int = 0,
+    dropout: float = 0.15,
+    **model: int,
 ) -> tuple[Network, PatchSampler, FitHistory]:
     torch.manual_seed(weights)
-    model = create_model("dual-branch", scene.n_bands, scene.n_classes, dropout=dropout, **SMALL)
-    model.set_standardizer(Standardizer.fit(scene.cube))
-    sampler = PatchSampler(scene.cube, model.patch_size, CPU)
-    return model, sampler, fit(model, sampler, split, options, torch.Generator().manual_seed(seed))
+    network = create_model("dual-branch", scene.n_bands, scene.n_classes, **{**SMALL, "dropout": dropout, **model})
+    network.set_standardizer(Standardizer.fit(scene.cube))
+    sampler = PatchSampler(scene.cube, network.patch_size, CPU)
+    return network, sampler, fit(network, sampler, split, options, torch.Generator().manual_seed(seed))
 
 
 def same_weights(first: Network, second: Network) -> bool:
@@ -79,7 +90,7 @@ def test_a_warm_up_longer_than_the_training_only_rises() -> None:
 
 def test_the_defaults_are_the_descriptions() -> None:
     """METHOD A10."""
-    expected = FitOptions(300, 16, 6e-4, 1e-6, 20, 3e-5, 0.6, random_orientation=False, max_steps_per_epoch=0)
+    expected = FitOptions(300, 16, 6e-4, 1e-6, 20, 3e-5, 0.6)
     assert FitOptions() == expected
 
 
@@ -290,3 +301,141 @@ def test_training_labels_do_have_influence() -> None:
     changed = replace(split, train_labels=np.roll(split.train_labels, 1))
     first, second = (trained(scene, s, FitOptions(epochs=2)) for s in (split, changed))
     assert not same_weights(first[0], second[0])
+
+
+# --- what the description adds, each through the loop itself
+
+
+class CentrePixel(Network):
+    """A linear map of the centre pixel: no batch norm, no dropout, so that batches can be compared."""
+
+    def __init__(self, n_bands: int, n_classes: int, patch_size: int = 5) -> None:
+        super().__init__(n_bands, n_classes, patch_size)
+        self.n_features = n_bands
+        self.reset_head(n_classes)
+
+    def forward_features(self, x: torch.Tensor) -> torch.Tensor:
+        reach = self.patch_size // 2
+        return self.standardize(x)[:, :, reach:-reach, reach:-reach]
+
+
+def linear(scene: Scene, split: Split, options: FitOptions) -> tuple[Network, FitHistory]:
+    torch.manual_seed(0)
+    model = CentrePixel(scene.n_bands, scene.n_classes)
+    model.set_standardizer(Standardizer.fit(scene.cube))
+    sampler = PatchSampler(scene.cube, model.patch_size, CPU)
+    return model, fit(model, sampler, split, options, torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize(("batch", "groups"), [(4, 2), (2, 4), (1, 8)])
+def test_accumulated_batches_are_one_large_batch(batch: int, groups: int) -> None:
+    scene = separable_scene(noise=400.0)
+    split = make_split(scene, "count:8", 0)  # 24 pixels: three groups of eight
+    whole, history = linear(scene, split, FitOptions(epochs=3, batch_size=8))
+    parts, history_of_parts = linear(scene, split, FitOptions(epochs=3, batch_size=batch, accumulate=groups))
+    torch.testing.assert_close(parts.head.weight, whole.head.weight)
+    assert history_of_parts.train_loss == pytest.approx(history.train_loss, rel=1e-5)
+    single, _ = linear(scene, split, FitOptions(epochs=3, batch_size=batch))
+    assert not torch.allclose(single.head.weight, whole.head.weight)
+
+
+def test_a_last_group_that_is_smaller_is_averaged_over_what_it_has() -> None:
+    """Five batches of four pixels in groups of four: the second group is one batch, a step like any other."""
+    scene = separable_scene(noise=400.0)
+    split = make_split(scene, "count:7", 0)
+    chosen = slice(0, 20)
+    split = replace(split, train=split.train[chosen], train_labels=split.train_labels[chosen])
+    options = FitOptions(epochs=1, batch_size=4, accumulate=4, warmup_epochs=0)
+    model, _ = linear(scene, split, options)
+
+    torch.manual_seed(0)
+    expected = CentrePixel(scene.n_bands, scene.n_classes)
+    expected.set_standardizer(Standardizer.fit(scene.cube))
+    sampler = PatchSampler(scene.cube, 5, CPU)
+    optimizer = torch.optim.AdamW(expected.parameters(), weight_decay=options.weight_decay)
+    order = torch.randperm(20, generator=torch.Generator().manual_seed(0))
+    for step, part in enumerate((order[:16], order[16:])):
+        optimizer.param_groups[0]["lr"] = learning_rate_at(step, 2, options)
+        logits = expected(sampler(torch.from_numpy(split.train)[part]))
+        loss = torch.nn.functional.cross_entropy(logits, torch.from_numpy(split.train_labels - 1)[part])
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(expected.parameters(), options.clip_norm)
+        optimizer.step()
+    torch.testing.assert_close(model.head.weight, expected.head.weight)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"loss": LossOptions("focal")},
+        {"loss": LossOptions(label_smoothing=0.12)},
+        {"loss": LossOptions(class_weights=True)},
+        {"curriculum_epochs": 10},
+        {"augment": AugmentOptions(probability=0.8)},
+        {"mix": MixOptions(mixup=1.0, variants=("plain",))},
+        {"mix": MixOptions(mixup=1.0, variants=("spectral",))},
+        {"mix": MixOptions(mixup=1.0, variants=("manifold",))},
+        {"mix": MixOptions(cutmix=1.0)},
+    ],
+    ids=str,
+)
+def test_every_switch_has_an_effect_of_its_own(changed: dict[str, Any]) -> None:
+    scene = separable_scene(noise=50.0)
+    split = make_split(scene, "percent:0.1", 0)
+    split = replace(split, train=split.train[2:], train_labels=split.train_labels[2:])  # classes of unequal size
+    split = replace(split, val=split.val[:0], val_labels=split.val_labels[:0])  # the last epoch's weights stay
+    options = FitOptions(epochs=10, batch_size=4, learning_rate=3e-2, warmup_epochs=1)
+    plain, _, _ = trained(scene, split, options)
+    model, _, history = trained(scene, split, replace(options, **changed))
+    assert not same_weights(plain, model)
+    assert all(math.isfinite(loss) for loss in history.train_loss)
+    assert all(bool(torch.isfinite(weight).all()) for weight in model.state_dict().values())
+
+
+def test_the_curriculum_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    used: list[int] = []
+    real = fit_module.with_confidence_loss
+    monkeypatch.setattr(fit_module, "with_confidence_loss", lambda *a: (used.append(len(a[0])), real(*a))[1])
+    scene = separable_scene()
+    trained(scene, make_split(scene, "count:5", 0), FitOptions(epochs=5, batch_size=8, curriculum_epochs=2))
+    assert used == [8, 7] * 2
+
+
+def test_the_focal_schedule_counts_optimiser_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[int] = []
+    real = fit_module.sample_losses
+    monkeypatch.setattr(fit_module, "sample_losses", lambda *a: (steps.append(a[4]), real(*a))[1])
+    scene = separable_scene()
+    options = FitOptions(epochs=2, batch_size=4, accumulate=3, loss=LossOptions("focal"))
+    trained(scene, make_split(scene, "count:5", 0), options)  # 15 pixels: four batches, two steps an epoch
+    assert steps == [0, 0, 0, 1, 2, 2, 2, 3]
+
+
+def test_twenty_patches_are_learned_by_heart() -> None:
+    """Random labels, so that nothing but memory can help; the description's loss, curriculum and augmentation on."""
+    scene = separable_scene(noise=800.0)
+    generator = np.random.default_rng(0)
+    split = make_split(scene, "count:8", 0)
+    chosen = np.sort(generator.permutation(len(split.train))[:20])
+    split = replace(
+        split,
+        train=split.train[chosen],
+        train_labels=generator.integers(1, 4, 20),
+        val=split.val[:0],
+        val_labels=split.val_labels[:0],
+    )
+    options = FitOptions(
+        epochs=100,
+        batch_size=10,
+        learning_rate=1e-2,
+        warmup_epochs=5,
+        loss=LossOptions("focal", label_smoothing=0.12, class_weights=True),
+        augment=AugmentOptions(probability=0.8),
+        curriculum_epochs=20,
+    )
+    wide = {name: 32 for name in SMALL if name != "patch_size"}
+    model, sampler, _ = trained(scene, split, options, **wide)
+    with torch.inference_mode():
+        predicted = model(sampler(torch.from_numpy(split.train))).argmax(1).numpy() + 1
+    assert np.mean(predicted == split.train_labels) == 1.0

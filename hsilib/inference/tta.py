@@ -1,0 +1,139 @@
+"""Test-time augmentation (METHOD A9): the scene is seen in several views and the probabilities are averaged.
+
+The description counts "4 rotations × 4 flips", 16 combinations. A square can be laid down in eight
+ways only (quarter turns, and their mirror images), so each of the eight is there twice: a second pass
+over the same view would cost time and change nothing. Sixteen views are the eight, once with
+spectral noise of 0.01 and once of 0.02.
+
+Contents: `VIEWS`, `View`, `scene_views`, `predict_view`, `predict_proba`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from hsilib.errors import InputError
+from hsilib.inference.scene import predict_logits
+from hsilib.models.network import Network
+from hsilib.progress import progress
+from hsilib.training.augment import N_ORIENTATIONS
+
+VIEWS = (0, 8, 16)
+NOISE_LEVELS = (0.01, 0.02)
+CONFIDENCE_FACTOR = 2
+
+
+class View(NamedTuple):
+    """One way to look at the scene.
+
+    Attributes
+    ----------
+    orientation : 0…7 as in `hsilib.training.augment.orient`; 0 leaves the scene as it is.
+    noise : standard deviation of Gaussian noise, in units of each band's range over the scene.
+    """
+
+    orientation: int
+    noise: float
+
+
+def scene_views(views: int) -> list[View]:
+    """The views behind a number of them: 0 the scene as it is, 8 its orientations, 16 these at two noise levels.
+
+    Raises
+    ------
+    InputError : a number that is not in ``VIEWS``.
+    """
+    if views not in VIEWS:
+        raise InputError(
+            f"tta is {views}; expected 0 (one plain pass), 8 (the orientations of the scene) or 16 (the orientations, "
+            f"once at each noise level, {NOISE_LEVELS[0]} and {NOISE_LEVELS[1]})."
+        )
+    if views == 0:
+        return [View(0, 0.0)]
+    levels = (0.0,) if views == N_ORIENTATIONS else NOISE_LEVELS
+    return [View(orientation, noise) for noise in levels for orientation in range(N_ORIENTATIONS)]
+
+
+@torch.inference_mode()
+def predict_view(model: Network, cube: NDArray[np.generic], view: View, generator: torch.Generator) -> torch.Tensor:
+    """Probabilities of every pixel as one view gives them, laid back onto the scene.
+
+    Parameters
+    ----------
+    cube : (H, W, S) raw values. generator : a CPU generator; draws the noise, one number a value.
+
+    Returns
+    -------
+    (H, W, K) float32 on the model's device.
+    """
+    turned = _turned(cube, view.orientation)
+    # The copy is for torch, which takes no array that runs backwards.
+    turned = _noisy(turned, view.noise, generator) if view.noise else turned.copy()
+    return _turned_back(predict_logits(model, turned).softmax(dim=-1), view.orientation)
+
+
+@torch.inference_mode()
+def predict_proba(model: Network, cube: NDArray[np.generic], views: int, generator: torch.Generator) -> torch.Tensor:
+    """Mean of the views' probabilities; each pixel weights its views by softmax(2 · confidence).
+
+    The confidence of a view at a pixel is its largest probability there. So weights differ by a
+    factor of e² at most. One view is held at a time, and beside it the sums Σ e^{2c} p and Σ e^{2c}.
+
+    Parameters
+    ----------
+    cube : (H, W, S) raw values.
+    views : one of ``VIEWS``; 0 is one plain pass, the softmax of `predict_logits`.
+    generator : a CPU generator; draws the noise of 16 views and nothing for 0 and 8.
+
+    Returns
+    -------
+    (H, W, K) float32 on the model's device, each pixel's sum is 1.
+
+    Raises
+    ------
+    InputError : a number of views that is not in ``VIEWS``.
+    """
+    first, *others = scene_views(views)
+    proba = predict_view(model, cube, first, generator)
+    if not others:
+        return proba
+    weights = _weights(proba)
+    total = weights * proba
+    with progress(views, "test-time augmentation", "view") as bar:
+        bar.update()
+        for view in others:
+            proba = predict_view(model, cube, view, generator)
+            weight = _weights(proba)
+            total += weight * proba
+            weights += weight
+            bar.update()
+    return total / weights
+
+
+def _weights(proba: torch.Tensor) -> torch.Tensor:
+    """(H, W, 1) e^{2c}, the softmax's numerators; c is at most 1, so nothing overflows."""
+    return torch.exp(CONFIDENCE_FACTOR * proba.amax(dim=-1, keepdim=True))
+
+
+def _turned(cube: NDArray[np.generic], orientation: int) -> NDArray[np.generic]:
+    """What `orient` does to patches, done to a cube (H, W, S). A view, no copy."""
+    turned = np.rot90(cube, orientation % 4)
+    return turned[:, ::-1] if orientation >= 4 else turned
+
+
+def _turned_back(values: torch.Tensor, orientation: int) -> torch.Tensor:
+    """Undo `_turned` on a map (H, W, K)."""
+    return torch.rot90(values.flip(1) if orientation >= 4 else values, -(orientation % 4))
+
+
+def _noisy(cube: NDArray[np.generic], level: float, generator: torch.Generator) -> NDArray[np.float32]:
+    """The cube in float32 with noise of ``level`` · (max − min) of each band: one new array, filled in place."""
+    low, high = (np.asarray(edge(axis=(0, 1)), dtype=np.float32) for edge in (cube.min, cube.max))
+    noisy = torch.randn(cube.shape, generator=generator).numpy()
+    noisy *= np.float32(level) * (high - low)
+    noisy += cube
+    return noisy

@@ -1,0 +1,33 @@
+"""The confidence loss of the warm-up."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from hsilib.training.curriculum import with_confidence_loss
+
+LOSSES = torch.tensor([1.0, 2.0, 4.0])
+# Sure and right, unsure, sure and wrong.
+LOGITS = torch.tensor([[0.9, 0.1], [0.6, 0.4], [0.05, 0.95]]).log()
+TARGETS = torch.tensor([[1.0, 0.0], [1.0, 0.0], [1.0, 0.0]])
+
+
+def test_only_samples_that_the_model_is_sure_of_and_right_about_count_more() -> None:
+    assert with_confidence_loss(LOSSES, LOGITS, TARGETS).item() == pytest.approx((1.1 * 1 + 2 + 4) / 3)
+
+
+def test_confidence_in_a_mixed_label_is_the_mean_over_its_parts() -> None:
+    """0.5 · 0.9 + 0.5 · 0.1 is far below 0.7."""
+    mixed = torch.full((3, 2), 0.5)
+    assert with_confidence_loss(LOSSES, LOGITS, mixed).item() == pytest.approx(7 / 3)
+    mostly = torch.tensor([[0.8, 0.2], [0.5, 0.5], [0.5, 0.5]])  # 0.8 · 0.9 + 0.2 · 0.1 = 0.74
+    assert with_confidence_loss(LOSSES, LOGITS, mostly).item() == pytest.approx((1.1 * 1 + 2 + 4) / 3)
+
+
+def test_the_confidence_itself_gets_no_gradient() -> None:
+    logits = LOGITS.clone().requires_grad_()
+    losses = -(logits.log_softmax(dim=1) * TARGETS).sum(dim=1)
+    with_confidence_loss(losses, logits, TARGETS).backward()
+    expected = (LOGITS.softmax(dim=1) - TARGETS) * torch.tensor([1.1, 1.0, 1.0])[:, None] / 3
+    torch.testing.assert_close(logits.grad, expected)
