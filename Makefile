@@ -39,8 +39,14 @@ lint: env        ## ruff and mypy
 unit: env        ## the test suite
 	$(BIN)/pytest -n 2 --dist worksteal
 
-check-notebooks: env
-	$(BIN)/pytest --nbval-lax --nbval-cell-timeout=600 -p no:cacheprovider notebooks
+# The full training is checked with two epochs of everything; its stored outputs are of a whole run.
+SHORT := settings: [fit.epochs=2, pretrain.epochs=1, tta=8]
+check-notebooks: env  ## every notebook against its stored outputs
+	mkdir -p _build/check
+	$(BIN)/papermill --prepare-only -y "$(SHORT)" -p workspace _build/check/work \
+	  notebooks/10_full_training.ipynb _build/check/10_full_training.ipynb
+	OMP_NUM_THREADS=1 $(BIN)/pytest --nbval-lax --nbval-cell-timeout=600 -p no:cacheprovider -n 2 --dist loadscope \
+	  --ignore notebooks/10_full_training.ipynb notebooks _build/check/10_full_training.ipynb
 
 notebooks: env   ## run every notebook again and store its outputs
 	@for notebook in notebooks/*.ipynb; do \

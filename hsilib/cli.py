@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"hsilib: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("hsilib: interrupted; nothing half-written is left.", file=sys.stderr)
+        print("hsilib: interrupted; the same command goes on from what was finished.", file=sys.stderr)
         return 130
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from hsilib.reporting.query import Results
+from hsilib.reporting.statistics import STATISTICS
 
 ROOT = Path(__file__).resolve().parents[2]
 START, END = "<!-- results: written by `make readme` from results/records -->\n", "<!-- /results -->\n"
@@ -23,7 +24,9 @@ ROWS = {
     "svm": "SVM on spectra",
     "random-forest": "random forest on spectra",
     "quick": "dual-branch model, core only",
+    "paper": "dual-branch model, everything described",
 }
+SEEDS = 10  # what the text above the table says; another number is given in the cell
 
 
 def result_table(results: Results) -> str:
@@ -32,9 +35,12 @@ def result_table(results: Results) -> str:
     for name, label in ROWS.items():
         cells = []
         for scene, split in COLUMNS.values():
-            cell = f"{scene}/{split}/{name}/overall_accuracy"
-            mean, spread = (100 * results.query(f"{cell}:{statistic}").value for statistic in ("mean", "std"))
-            cells.append(f"{mean:.1f} ± {spread:.1f}")
+            values = [100 * record.metrics["overall_accuracy"] for record in results.cell(scene, split, name)]
+            if len(values) < 2:
+                cells.append("not measured yet")
+                continue
+            seeds = "" if len(values) == SEEDS else f" ({len(values)} seeds)"
+            cells.append(f"{STATISTICS['mean'](values):.1f} ± {STATISTICS['std'](values):.1f}{seeds}")
         lines.append(f"| {label} (`{name}`) | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 

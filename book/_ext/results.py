@@ -1,6 +1,7 @@
 """What the book says about results comes from here, and this takes it from run records.
 
-- role ``{val}`QUERY|FORMAT` ``: a number with a tooltip that says where it comes from;
+- role ``{val}`QUERY|FORMAT` ``: a number with a tooltip that says where it comes from; beside Python's formats there is
+  ``+.1pp`` for a difference of shares in percentage points;
 - directive ``results-table``: recipes by splits for one scene, mean ± standard deviation;
 - directive ``fresh-run``: the reader's own run beside the committed ones.
 
@@ -19,8 +20,9 @@ from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from hsilib.config import RECIPES
 from hsilib.errors import InputError
-from hsilib.reporting.query import STATISTICS, Results, has_recipes_own_settings
+from hsilib.reporting.query import Results, has_recipes_own_settings
 from hsilib.reporting.records import Record, read_records
+from hsilib.reporting.statistics import STATISTICS
 
 logger = logging.getLogger(__name__)
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,12 +44,19 @@ class Val(SphinxRole):
         query, _, form = self.text.partition("|")
         try:
             answer = committed(self.env).query(query)
-            text = format(answer.value, form or "g").replace("%", " %")
+            text = formatted(answer.value, form or "g")
         except (InputError, ValueError) as error:
             logger.warning("val %r: %s", self.text, error, location=self.get_location(), type="hsi", subtype="val")
             return [nodes.problematic(text=self.text)], []
         node = nodes.abbreviation("", "", nodes.inline(text, text, classes=["hsi-val"]), explanation=answer.source())
         return [node], []
+
+
+def formatted(value: float, form: str) -> str:
+    """The number as Python formats it, with a space before the sign; ``+.1pp`` gives percentage points."""
+    if form.endswith("pp"):
+        return f"{format(100 * value, form.removesuffix('pp') + 'f')} points"
+    return format(value, form).replace("%", " %")
 
 
 class ResultsTable(SphinxDirective):
@@ -160,13 +169,14 @@ def paragraph(*texts: str) -> nodes.paragraph:
 
 
 def table(head: list[str], rows: list[list[nodes.Node]]) -> nodes.table:
-    """A docutils table."""
+    """A docutils table; a cell is text, or a container of paragraphs."""
     group = nodes.tgroup(cols=len(head))
     group.extend(nodes.colspec(colwidth=1) for _ in head)
     body = nodes.tbody()
     header: list[nodes.Node] = [nodes.Text(text) for text in head]
     for parent, cells in [(nodes.thead(), header), *((body, row) for row in rows)]:
-        parent += nodes.row("", *(nodes.entry("", nodes.paragraph("", "", cell)) for cell in cells))
+        blocks = [cell if isinstance(cell, nodes.container) else nodes.paragraph("", "", cell) for cell in cells]
+        parent += nodes.row("", *(nodes.entry("", block) for block in blocks))
         if parent is not body:
             group += parent
     group += body

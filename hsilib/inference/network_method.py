@@ -73,7 +73,7 @@ class NetworkMethod(Method):
             sampler = PatchSampler(scene.cube, model.patch_size, self.device)
             self.stages = pretrain(self.model, sampler, split, self.options.pretrain, self.seed, cache)
             self.history = fit(self.model, sampler, split, self.options.fit, generator, checkpoint)
-        pretrain_s = sum(stage.seconds for stage in self.stages)
+        pretrain_s = sum((stage.seconds for stage in self.stages), 0.0)
         self.seconds = {"pretrain_s": round(pretrain_s, 3), "fit_s": round(self.history.seconds, 3)}
 
     def predict_proba(self, scene: Scene) -> NDArray[np.float32]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import operator
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 
@@ -54,18 +55,19 @@ def counted(what: str) -> float:
     scene, _, part = what.partition("/")
     if scene not in catalog():
         raise unknown_name("scene", scene, catalog())
+    values = _parts(scene)
+    if part not in values:
+        raise unknown_name("part", part, values)
+    return values[part]
+
+
+@cache
+def _parts(scene: str) -> dict[str, float]:
     entry = catalog()[scene]
     n_bands = entry.shape[2]
     model = audit(n_bands, len(entry.class_names))
-    values = {
-        **model.parameters,
-        "SSL heads": ssl_head_parameters(n_bands),
-        "total": model.n_parameters,
-        "size_mb": model.size_mb,
-    }
-    if part not in values:
-        raise unknown_name("part", part, values)
-    return float(values[part])
+    heads = ssl_head_parameters(n_bands)
+    return {**model.parameters, "SSL heads": heads, "total": model.n_parameters, "size_mb": model.size_mb}
 
 
 def distinct_views() -> float:

@@ -94,7 +94,7 @@ def plot_history(history: dict[str, Any]) -> Figure:
     epochs = np.arange(1, len(history["train_loss"]) + 1)
     axes.plot(epochs, history["train_loss"], color="#4477AA", label="training loss")
     axes.set_xlabel("epoch")
-    axes.set_ylabel("cross-entropy", color="#4477AA")
+    axes.set_ylabel("training loss", color="#4477AA")
     right = axes.twinx()
     right.plot(epochs[: len(history["val_accuracy"])], history["val_accuracy"], color="#EE6677")
     right.set_ylabel("validation accuracy", color="#EE6677")

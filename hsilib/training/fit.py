@@ -58,7 +58,7 @@ def fit(
         weights = torch.from_numpy(class_weights(split.train_labels, model.n_classes)).to(device)
     optimizer = torch.optim.AdamW(model.parameters(), weight_decay=options.weight_decay, betas=(0.9, 0.999), eps=1e-8)
     state = TrainingState(model, optimizer, gradient_scaler(device), generator)
-    identity = fingerprint(model, split, options) if checkpoint else ""
+    identity = fingerprint(model, split, options, generator) if checkpoint else ""
     if checkpoint:
         state.resume(checkpoint, identity)
     started = time.perf_counter() - state.history.seconds

@@ -86,7 +86,7 @@ class TrainingState:
         if not path.exists():
             return False
         try:
-            content: dict[str, Any] = torch.load(path, map_location=self.model.band_mean.device, weights_only=True)
+            content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
             if content["identity"] != identity:
                 raise ValueError("it is of another training")
         except Exception as error:  # any damage counts: torch raises many kinds, and the answer is always the same
@@ -94,17 +94,19 @@ class TrainingState:
             return False
         self.model.load_state_dict(content["model"])
         self.optimizer.load_state_dict(content["optimizer"])
-        self.scaler.load_state_dict(content["scaler"])
-        self.generator.set_state(content["generator"].cpu())
-        _set_global_random_state([state.cpu() for state in content["global_random"]])
+        if content["scaler"]:  # empty if the file was written on a device that needs no scaling
+            self.scaler.load_state_dict(content["scaler"])
+        self.generator.set_state(content["generator"])
+        _set_global_random_state(content["global_random"])
         self.history, self.epoch = FitHistory(**content["history"]), content["epoch"]
         self.best_score, self.best_weights = tuple(content["best_score"]), content["best_weights"]
         return True
 
 
-def fingerprint(model: Network, split: Split, options: FitOptions) -> str:
-    """A hash of the weights before training, the pixels with their labels and the settings."""
+def fingerprint(model: Network, split: Split, options: FitOptions, generator: torch.Generator) -> str:
+    """A hash of the weights before training, the pixels with their labels, the settings and the generator."""
     digest = hashlib.sha256(repr(options).encode())
+    digest.update(generator.get_state().numpy().tobytes())
     for array in (split.train, split.train_labels, split.val, split.val_labels):
         digest.update(array.tobytes())
     for name, weight in model.state_dict().items():

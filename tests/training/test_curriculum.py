@@ -31,3 +31,25 @@ def test_the_confidence_itself_gets_no_gradient() -> None:
     with_confidence_loss(losses, logits, TARGETS).backward()
     expected = (LOGITS.softmax(dim=1) - TARGETS) * torch.tensor([1.1, 1.0, 1.0])[:, None] / 3
     torch.testing.assert_close(logits.grad, expected)
+
+
+@pytest.mark.parametrize(("confidence", "weight"), [(0.69, 1.0), (0.71, 1.1)])
+def test_the_threshold(confidence: float, weight: float) -> None:
+    logits = torch.tensor([[confidence, (1 - confidence) / 2, (1 - confidence) / 2]]).log()
+    loss = with_confidence_loss(torch.tensor([2.0]), logits, torch.tensor([[1.0, 0.0, 0.0]]))
+    assert loss.item() == pytest.approx(2 * weight)
+
+
+def test_confidence_is_computed_in_full_precision() -> None:
+    """σ(0.84765625) = 0.70007, which bf16 would round to 0.6992."""
+    logits = torch.tensor([[0.84765625, 0.0]], dtype=torch.bfloat16)
+    assert float(logits.softmax(dim=1)[0, 0]) < 0.7
+    assert with_confidence_loss(torch.ones(1), logits, torch.tensor([[1.0, 0.0]])).item() == pytest.approx(1.1)
+
+
+def test_the_confident_are_divided_by_the_whole_batch() -> None:
+    """Doubling the others halves what one confident sample adds."""
+    losses, logits, targets = torch.ones(8), torch.zeros(8, 2), torch.tensor([[1.0, 0.0]]).repeat(8, 1)
+    logits[0, 0] = 5.0
+    added = [with_confidence_loss(losses[:n], logits[:n], targets[:n]).item() - 1 for n in (4, 8)]
+    assert added == pytest.approx([0.1 / 4, 0.1 / 8], rel=1e-4)

@@ -14,6 +14,7 @@ from hsilib.data.patches import PatchSampler
 from hsilib.data.scene import Scene
 from hsilib.data.splits import Split, make_split
 from hsilib.data.standardize import Standardizer
+from hsilib.errors import InputError
 from hsilib.models.network import Network
 from hsilib.models.registry import create_model
 from hsilib.training import fit as fit_module
@@ -86,6 +87,31 @@ def test_without_warm_up_the_first_step_is_at_the_peak() -> None:
 def test_a_warm_up_longer_than_the_training_only_rises() -> None:
     options = replace(SCHEDULE, epochs=1, warmup_epochs=20)
     assert learning_rate_at(6, 7, options) == pytest.approx(6e-4 * 7 / 140)
+
+
+def test_a_cosine_of_one_step_and_steps_beyond_the_end() -> None:
+    assert learning_rate_at(2, 1, replace(SCHEDULE, epochs=3)) == 6e-4
+    assert learning_rate_at(200, 7, SCHEDULE) == pytest.approx(1e-6)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *({name: 0} for name in ("epochs", "batch_size", "accumulate")),
+        *({name: value} for name in ("learning_rate", "clip_norm") for value in (0.0, math.nan)),
+        *({name: -1} for name in ("final_learning_rate", "warmup_epochs", "weight_decay", "max_steps_per_epoch")),
+        {"curriculum_epochs": -1},
+    ],
+    ids=str,
+)
+def test_settings_that_mean_nothing(wrong: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=rf"fit\.{next(iter(wrong))} is .*; expected"):
+        FitOptions(**wrong)
+
+
+def test_batches_of_an_epoch() -> None:
+    assert [FitOptions().batches_per_epoch(n) for n in (1, 16, 17, 115, 428)] == [1, 1, 2, 8, 27]
+    assert FitOptions(max_steps_per_epoch=4).batches_per_epoch(115) == 4
 
 
 def test_the_defaults_are_the_descriptions() -> None:
@@ -289,9 +315,26 @@ def test_test_labels_have_no_influence(change: str) -> None:
     else:
         changed = replace(split, test_labels=np.random.default_rng(0).permutation(split.test_labels))
     assert not np.array_equal(changed.test_labels, split.test_labels)
-    first, second = (trained(scene, s, FitOptions(epochs=4)) for s in (split, changed))
+    options = FitOptions(epochs=4, loss=LossOptions("focal", class_weights=True))
+    first, second = (trained(scene, s, options) for s in (split, changed))
     assert first[2] == second[2]
     assert same_weights(first[0], second[0])
+
+
+def test_classes_are_weighed_by_training_labels_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not by validation labels either; every batch gets these weights."""
+    weights: list[list[float]] = []
+    real = fit_module.sample_losses
+    monkeypatch.setattr(fit_module, "sample_losses", lambda *a: (weights.append(a[2].tolist()), real(*a))[1])
+    scene = separable_scene()
+    split = make_split(scene, "count:5", 0)
+    left_out = np.flatnonzero(split.train_labels == 1)[2:]  # so that classes have 2, 5 and 5 pixels
+    split = replace(split, **{name: np.delete(getattr(split, name), left_out) for name in ("train", "train_labels")})
+    trained(scene, split, FitOptions(epochs=1, batch_size=6, loss=LossOptions(class_weights=True)))
+    assert weights == [pytest.approx([math.sqrt(12 / 6), *[math.sqrt(12 / 15)] * 2])] * 2
+    weights.clear()
+    trained(scene, split, FitOptions(epochs=1, batch_size=6))
+    assert weights == [[1.0] * 3] * 2
 
 
 def test_training_labels_do_have_influence() -> None:
@@ -345,7 +388,8 @@ def test_a_last_group_that_is_smaller_is_averaged_over_what_it_has() -> None:
     split = make_split(scene, "count:7", 0)
     chosen = slice(0, 20)
     split = replace(split, train=split.train[chosen], train_labels=split.train_labels[chosen])
-    options = FitOptions(epochs=1, batch_size=4, accumulate=4, warmup_epochs=0)
+    # A full last step, and no clipping, which would hide a gradient that is too long.
+    options = FitOptions(epochs=1, batch_size=4, accumulate=4, warmup_epochs=0, final_learning_rate=6e-4, clip_norm=1e6)
     model, _ = linear(scene, split, options)
 
     torch.manual_seed(0)

@@ -69,6 +69,17 @@ def test_a_mixed_label_gives_the_mixed_loss() -> None:
     torch.testing.assert_close(mixed, 0.3 * parts[0] + 0.7 * parts[1])
 
 
+@pytest.mark.parametrize("p", [0.02, 0.5, 0.7, 0.95])
+@pytest.mark.parametrize("gamma", [1.0, 2.2])
+def test_the_gradient_in_closed_form(p: float, gamma: float) -> None:
+    """dL/dp = α (γ (1 − p)^(γ − 1) log p − (1 − p)^γ / p) and, with two classes, dp/dz = p (1 − p)."""
+    logits = torch.tensor([[p, 1 - p]]).log().requires_grad_()
+    focal_loss(logits, torch.tensor([[1.0, 0.0]]), 1.2, gamma, torch.ones(2)).sum().backward()
+    slope = 1.2 * (gamma * (1 - p) ** (gamma - 1) * math.log(p) - (1 - p) ** gamma / p)
+    assert logits.grad is not None
+    assert logits.grad[0].tolist() == pytest.approx([slope * p * (1 - p), -slope * p * (1 - p)], rel=1e-4)
+
+
 @pytest.mark.parametrize("gamma", [1.0, 1.3, 2.2])
 def test_gradients_stay_finite_where_the_model_is_certain(gamma: float) -> None:
     logits = torch.tensor([[200.0, 0.0, -200.0], [-200.0, 200.0, 0.0]], requires_grad=True)
@@ -109,6 +120,23 @@ def test_class_weights_have_a_cap() -> None:
     assert class_weights(labels, 2)[1] == 10.0
 
 
+def test_a_class_without_training_pixels_weighs_nothing() -> None:
+    assert class_weights(np.ones(5, dtype=np.int64), 3).tolist() == pytest.approx([math.sqrt(1 / 3), 0, 0])
+    assert class_weights(np.array([2]), 2).tolist() == pytest.approx([0, math.sqrt(1 / 2)])
+
+
+@pytest.mark.parametrize("options", [LossOptions(label_smoothing=0.12), LossOptions("focal", label_smoothing=0.12)])
+def test_smoothing_pulls_no_sample_towards_a_class_without_training_pixels(options: LossOptions) -> None:
+    """However unlikely the sample makes it, its probability falls further; with the largest weight it would rise."""
+    weights = torch.from_numpy(class_weights(np.repeat([1, 3], [50, 4]), 3))
+    targets = smooth(torch.tensor([[1.0, 0.0, 0.0]]), options.label_smoothing)
+    for weight, rises in ((weights, False), (torch.where(weights > 0, weights, 10.0), True)):
+        logits = torch.tensor([[0.85, 0.05, 0.1]]).log().requires_grad_()
+        sample_losses(logits, targets, weight, options, 0).sum().backward()
+        assert logits.grad is not None
+        assert bool(logits.grad[0, 1] < 0) == rises
+
+
 def test_balanced_classes_weigh_one() -> None:
     assert class_weights(np.repeat([1, 2, 3, 4], 7), 4).tolist() == [1.0] * 4
 
@@ -120,16 +148,40 @@ def test_the_named_losses() -> None:
     torch.testing.assert_close(focal, focal_loss(LOGITS, HARD, 1.2, 2.2 * 0.99**5, WEIGHTS))
 
 
+def test_the_named_losses_use_the_given_settings() -> None:
+    options = LossOptions("focal", alpha=3.0, gamma=4.0)
+    expected = focal_loss(LOGITS, HARD, 3.0, 4.0 * 0.99**2, WEIGHTS)
+    torch.testing.assert_close(sample_losses(LOGITS, HARD, WEIGHTS, options, 200), expected)
+
+
 def test_smoothing_moves_mass_and_keeps_the_sum() -> None:
     smoothed = smooth(HARD, 0.12)
     torch.testing.assert_close(smoothed.sum(dim=1), torch.ones(32))
     torch.testing.assert_close(smoothed.amax(dim=1), torch.full((32,), 0.88 + 0.12 / 5))
     assert torch.equal(smooth(HARD, 0.0), HARD)
+    torch.testing.assert_close(smooth(torch.eye(2), 0.12), torch.tensor([[0.94, 0.06], [0.06, 0.94]]))
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"name": "focus"}, {"alpha": 0.0}, {"gamma": 0.5}, {"label_smoothing": 1.0}, {"label_smoothing": -0.1}]
+    "wrong",
+    [
+        {"name": "focus"},
+        {"alpha": 0.0},
+        {"alpha": math.nan},
+        {"gamma": 0.5},
+        {"gamma": math.nan},
+        {"label_smoothing": 1.0},
+        {"label_smoothing": -0.1},
+        {"label_smoothing": math.nan},
+    ],
+    ids=str,
 )
 def test_settings_that_mean_nothing(wrong: dict[str, float]) -> None:
     with pytest.raises(InputError, match=r"fit\.loss\." if "name" not in wrong else "focus"):
         LossOptions(**wrong)  # type: ignore[arg-type]
+
+
+def test_the_defaults_are_plain_cross_entropy_and_the_descriptions_numbers() -> None:
+    """METHOD A7; and the smallest γ that means something is where the schedule ends."""
+    assert LossOptions() == LossOptions("cross-entropy", 1.2, 2.2, 0.0, False)
+    assert LossOptions(gamma=1.0).gamma == 1.0

@@ -22,7 +22,7 @@ from hsilib.training.fit import CHECKPOINT_EPOCHS, fit
 from hsilib.training.fit_options import FitOptions
 from hsilib.training.losses import LossOptions
 from hsilib.training.mix import MixOptions
-from hsilib.training.state import FitHistory
+from hsilib.training.state import FitHistory, TrainingState
 from tests.helpers import SMALL, separable_scene
 
 EVERYTHING = FitOptions(
@@ -52,13 +52,15 @@ def split(scene: Scene) -> Split:
     return make_split(scene, "count:6", 0)
 
 
-def train(scene: Scene, split: Split, options: FitOptions, checkpoint: Path | None) -> tuple[Network, FitHistory]:
+def train(
+    scene: Scene, split: Split, options: FitOptions, checkpoint: Path | None, seed: int = 1
+) -> tuple[Network, FitHistory]:
     """What a process does from its start."""
     torch.manual_seed(0)
     model = create_model("dual-branch", scene.n_bands, scene.n_classes, **SMALL)
     model.set_standardizer(Standardizer.fit(scene.cube))
     sampler = PatchSampler(scene.cube, model.patch_size, torch.device("cpu"))
-    return model, fit(model, sampler, split, options, torch.Generator().manual_seed(1), checkpoint)
+    return model, fit(model, sampler, split, options, torch.Generator().manual_seed(seed), checkpoint)
 
 
 def kill_in_epoch(monkeypatch: pytest.MonkeyPatch, epoch: int) -> None:
@@ -110,20 +112,27 @@ def test_a_finished_training_is_taken_over_whole(scene: Scene, split: Split, tmp
     assert second[1].seconds == first[1].seconds
 
 
-@pytest.mark.parametrize("change", ["options", "labels", "weights"])
+@pytest.mark.parametrize("change", ["options", "pixels", "labels", "validation", "weights", "generator"])
 def test_a_checkpoint_of_another_training_is_not_used(
     scene: Scene, split: Split, tmp_path: Path, capsys: pytest.CaptureFixture[str], change: str
 ) -> None:
     path = tmp_path / "run.checkpoint"
-    options = replace(EVERYTHING, epochs=CHECKPOINT_EPOCHS)
+    options, seed = replace(EVERYTHING, epochs=CHECKPOINT_EPOCHS), 1
     train(scene, split, options, path)
     if change == "options":
         options = replace(options, weight_decay=0.5)
+    elif change == "pixels":
+        other = np.sort(np.concatenate([split.train[:-1], split.test[-1:]]))
+        split = replace(split, train=other, test=split.test[:-1], test_labels=split.test_labels[:-1])
+    elif change == "validation":
+        split = replace(split, val=split.val[1:], val_labels=split.val_labels[1:])
+    elif change == "generator":
+        seed = 2
     elif change == "labels":
         split = replace(split, train_labels=np.roll(split.train_labels, 1))
     else:
         scene = replace(scene, cube=scene.cube + 1)  # its standardiser is part of the weights
-    assert_same(train(scene, split, options, path), train(scene, split, options, None))
+    assert_same(train(scene, split, options, path, seed), train(scene, split, options, None, seed))
     assert "run.checkpoint: not used, starting anew (it is of another training)" in capsys.readouterr().err
 
 
@@ -152,3 +161,24 @@ def test_no_code_is_loaded(scene: Scene, split: Split, tmp_path: Path) -> None:
     torch.save({"identity": Trap()}, path)
     train(scene, split, replace(EVERYTHING, epochs=1), path)
     assert not trace.exists()
+
+
+@pytest.mark.parametrize(("written_with", "read_with"), [(False, True), (True, False), (True, True)])
+def test_a_checkpoint_may_move_to_a_device_that_scales_gradients_or_does_not(
+    scene: Scene, tmp_path: Path, written_with: bool, read_with: bool
+) -> None:
+    """A scaler that is off saves an empty state, and one that is on refuses to load it."""
+
+    def fresh(scaled: bool, scale: float) -> TrainingState:
+        model = create_model("dual-branch", scene.n_bands, scene.n_classes, **SMALL)
+        scaler = torch.amp.GradScaler("cpu", init_scale=scale, enabled=scaled)
+        return TrainingState(model, torch.optim.AdamW(model.parameters()), scaler, torch.Generator())
+
+    written, read = fresh(written_with, 8.0), fresh(read_with, 2.0)
+    written.epoch = 7
+    written.save(tmp_path / "a", "same")
+    assert read.resume(tmp_path / "a", "same")
+    assert read.epoch == 7
+    assert read.scaler.get_scale() == (1.0 if not read_with else 8.0 if written_with else 2.0)
+    for name, weight in written.model.state_dict().items():
+        assert torch.equal(weight, read.model.state_dict()[name]), name

@@ -1,0 +1,156 @@
+"""The claims ledger as pages show it: ``book/claims.yml`` held against the run records when the book is built.
+
+- directive ``claims-summary``: how many claims have which verdict;
+- directive ``claims-ledger``: a table a section, or those whose names are the argument, such as ``A9 B``;
+- directive ``published-table``: results of others as printed, with their protocols.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from address import address, slug
+from docutils import nodes
+from sphinx.util.docutils import SphinxDirective
+
+from hsilib.data.catalog import catalog
+from hsilib.reporting.claims import Claim, Finding, Verdict, judge
+from hsilib.reporting.claims_reader import Ledger, read_claims
+from hsilib.reporting.query import query_cells
+from results import ROOT, committed, paragraph, table
+
+CLAIMS = ROOT / "book" / "claims.yml"
+# The sign and the words say it, too: no reader needs the colours.
+SIGNS = {
+    Verdict.REPRODUCED: "✓",
+    Verdict.NOT_REPRODUCED: "✗",
+    Verdict.CONTRADICTS: "≠",
+    Verdict.NOT_MEASURED: "…",
+}
+
+
+def findings(env: Any) -> tuple[Ledger, list[Finding]]:
+    """The ledger and what was found, judged once a build."""
+    env.note_dependency(str(CLAIMS))
+    if not hasattr(env, "hsi_findings"):
+        ledger = read_claims(CLAIMS)
+        env.hsi_findings = ledger, [judge(claim, committed(env)) for claim in ledger.claims]
+    return env.hsi_findings  # type: ignore[no-any-return]
+
+
+class ClaimsSummary(SphinxDirective):
+    """One paragraph: how many claims, and how many of each verdict."""
+
+    def run(self) -> list[nodes.Node]:
+        """Badges with numbers before them."""
+        _, found = findings(self.env)
+        parts: list[nodes.Node] = [nodes.Text(f"{len(found)} claims: ")]
+        for i, verdict in enumerate(Verdict):
+            count = sum(finding.verdict == verdict for finding in found)
+            parts += [nodes.Text(f"{', ' if i else ''}{count} "), badge(verdict)]
+        return [nodes.paragraph("", "", *parts, nodes.Text("."))]
+
+
+class ClaimsLedger(SphinxDirective):
+    """A table for each section of the ledger: claim, stated, measured, verdict."""
+
+    optional_arguments = 1
+    final_argument_whitespace = True
+
+    def run(self) -> list[nodes.Node]:
+        """Heading and table of each section."""
+        ledger, found = findings(self.env)
+        wanted = " ".join(self.arguments).split() or list(ledger.sections)
+        built: list[nodes.Node] = []
+        for source in wanted:
+            if source not in ledger.sections:
+                raise self.error(f"claims-ledger: no section {source!r}; there are {', '.join(ledger.sections)}.")
+            rows: list[list[nodes.Node]] = [
+                [claim_cell(finding.claim), stated_cell(finding.claim), measured_cell(finding), badge(finding.verdict)]
+                for finding in found
+                if finding.claim.source == source
+            ]
+            built.append(nodes.rubric(text=f"{source}: {ledger.sections[source]}"))
+            ledger_table = table(["claim", "stated", "measured", "verdict"], rows)
+            ledger_table["classes"].append("hsi-ledger")
+            built.append(ledger_table)
+        return built
+
+
+class PublishedTable(SphinxDirective):
+    """What others printed, under their own protocols; nothing in it was measured here."""
+
+    def run(self) -> list[nodes.Node]:
+        """A row a method, a column a scene."""
+        ledger, _ = findings(self.env)
+        scenes = list(dict.fromkeys(scene for row in ledger.published for scene in row.scores))
+        rows: list[list[nodes.Node]] = [
+            [nodes.Text(text) for text in (row.method, *(row.scores.get(s, "–") for s in scenes), row.protocol)]
+            for row in ledger.published
+        ]
+        return [table(["method", *(f"{catalog()[scene].title} (%)" for scene in scenes), "protocol"], rows)]
+
+
+def badge(verdict: Verdict) -> nodes.inline:
+    """The verdict in words with its sign; the colour comes from the class."""
+    classes = ["hsi-verdict", f"hsi-verdict-{verdict.name.lower().replace('_', '-')}"]
+    return nodes.inline("", f"{SIGNS[verdict]} {verdict.value}", classes=classes)
+
+
+def claim_cell(claim: Claim) -> nodes.container:
+    """The claim in words and its name."""
+    name = nodes.literal(text=claim.id)
+    return nodes.container("", paragraph(claim.claim), nodes.paragraph("", "", name), classes=["hsi-claim"])
+
+
+def stated_cell(claim: Claim) -> nodes.Node:
+    """The stated value; its tooltip says what counts as agreement."""
+    text = f"{claim.stated} (called an estimate)" if claim.estimate else claim.stated
+    if not claim.why:
+        return nodes.Text(text)
+    kind = {"at-least": "at least this", "at-most": "at most this"}.get(claim.kind, "this")
+    unit = "points" if claim.unit == "%" else claim.unit
+    rule = f"agrees: {kind}, tolerance {claim.tolerance:g} {unit}".strip() + f". {claim.why}"
+    return nodes.abbreviation("", "", nodes.inline(text, text, classes=["hsi-val"]), explanation=rule)
+
+
+def measured_cell(finding: Finding) -> nodes.container:
+    """The value with its source; where there is none, why, or how to get it."""
+    claim = finding.claim
+    blocks: list[nodes.Node] = []
+    if finding.measured:
+        value = nodes.inline("", finding.measured, classes=["hsi-val"])
+        blocks.append(nodes.paragraph("", "", nodes.abbreviation("", "", value, explanation=finding.source)))
+    blocks += [paragraph(f"On {label}: {text}.") for label, text in finding.elsewhere]
+    if finding.verdict == Verdict.NOT_MEASURED:
+        blocks += how_to_measure(claim)
+    return nodes.container("", *blocks, classes=["hsi-measured"])
+
+
+def how_to_measure(claim: Claim) -> list[nodes.Node]:
+    """The commands and a link to Colab with the parameters to set there, folded; or why nothing measures it."""
+    kind, what = claim.measure
+    if kind != "query":
+        return [paragraph(str(what))]
+    url = f"https://colab.research.google.com/github/{slug(address())}/blob/main/notebooks/{claim.notebook}.ipynb"
+    link = nodes.reference("", "in Colab", refuri=url, internal=False)
+    scene, split, recipe = query_cells(what)[0]
+    settings = {"scene": scene, "split": split}
+    if claim.notebook == "01_quickstart":
+        settings["recipe"] = recipe
+    text = ", ".join(f'{name} = "{value}"' for name, value in settings.items())
+    gpu = f" on a {claim.device}" if claim.device else ""
+    return [
+        nodes.raw("", "<details><summary>how to measure it</summary>", format="html"),
+        nodes.literal_block(text="\n".join(claim.commands), language="sh"),
+        nodes.paragraph("", "", nodes.Text("or "), link, nodes.Text(f"{gpu}, with "), nodes.literal(text=text)),
+        nodes.raw("", "</details>", format="html"),
+    ]
+
+
+def setup(app: Any) -> dict[str, bool]:
+    """Sphinx's entry point."""
+    app.add_directive("claims-summary", ClaimsSummary)
+    app.add_directive("claims-ledger", ClaimsLedger)
+    app.add_directive("published-table", PublishedTable)
+    return {"parallel_read_safe": False, "parallel_write_safe": True}
