@@ -65,7 +65,7 @@ def quick() -> Config:
 def paper() -> Config:
     """The dual-branch model as described, everything on: two pre-training stages, focal loss, mixing, 16 views.
 
-    6 min on two CPU cores for 1 % of Indian Pines.
+    7 min on two CPU cores for 1 % of Indian Pines.
     """
     schedule = FitOptions(
         loss=LossOptions("focal", label_smoothing=0.12, class_weights=True),

@@ -16,8 +16,7 @@ from hsilib.data.patches import PatchSampler
 from hsilib.data.scene import Scene
 from hsilib.data.splits import Split
 from hsilib.data.standardize import Standardizer
-from hsilib.errors import InputError
-from hsilib.inference.tta import VIEWS, predict_proba
+from hsilib.inference.tta import predict_proba, scene_views
 from hsilib.models.method import Method
 from hsilib.models.registry import create_model
 from hsilib.training.fit import fit
@@ -46,8 +45,7 @@ class NetworkOptions:
     uses_spectra: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if self.tta not in VIEWS:
-            raise InputError(f"tta is {self.tta}; expected {', '.join(map(str, VIEWS[:-1]))} or {VIEWS[-1]} views.")
+        scene_views(self.tta)  # complains about a number of views that there is not
 
     def build(self, device: torch.device) -> NetworkMethod:
         """A method that is not fitted yet."""

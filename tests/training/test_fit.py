@@ -370,6 +370,31 @@ def linear(scene: Scene, split: Split, options: FitOptions) -> tuple[Network, Fi
     return model, fit(model, sampler, split, options, torch.Generator().manual_seed(0))
 
 
+@pytest.mark.parametrize("bound", [0, 2])
+def test_the_training_loss_is_the_mean_over_the_pixels_visited(bound: int) -> None:
+    """Of batches of 4, 4, 4 and 3 pixels, or of the first two."""
+    scene = separable_scene(noise=400.0)
+    split = make_split(scene, "count:5", 0)
+    options = FitOptions(epochs=1, batch_size=4, learning_rate=1e-12, max_steps_per_epoch=bound)
+    model, history = linear(scene, split, options)
+    visited = torch.randperm(15, generator=torch.Generator().manual_seed(0))[: 4 * bound or 15]
+    with torch.inference_mode():
+        logits = model(PatchSampler(scene.cube, 5, CPU)(torch.from_numpy(split.train)[visited]))
+        expected = torch.nn.functional.cross_entropy(logits, torch.from_numpy(split.train_labels - 1)[visited])
+    assert history.train_loss == [pytest.approx(float(expected), rel=1e-5)]
+
+
+@pytest.mark.parametrize("n_pixels", [1, 9])
+def test_a_batch_of_one_pixel_is_trained_on(n_pixels: int) -> None:
+    scene = separable_scene()
+    split = make_split(scene, "count:8", 0)
+    split = replace(split, train=split.train[:n_pixels], train_labels=split.train_labels[:n_pixels])
+    options = FitOptions(epochs=2, batch_size=8, loss=LossOptions("focal", label_smoothing=0.12, class_weights=True))
+    _, _, history = trained(scene, split, options, patch_size=7)
+    assert len(history.train_loss) == 2
+    assert all(math.isfinite(loss) and loss > 0 for loss in history.train_loss)
+
+
 @pytest.mark.parametrize(("batch", "groups"), [(4, 2), (2, 4), (1, 8)])
 def test_accumulated_batches_are_one_large_batch(batch: int, groups: int) -> None:
     scene = separable_scene(noise=400.0)
@@ -380,6 +405,18 @@ def test_accumulated_batches_are_one_large_batch(batch: int, groups: int) -> Non
     assert history_of_parts.train_loss == pytest.approx(history.train_loss, rel=1e-5)
     single, _ = linear(scene, split, FitOptions(epochs=3, batch_size=batch))
     assert not torch.allclose(single.head.weight, whole.head.weight)
+
+
+def test_scaled_gradients_are_clipped_at_their_true_length(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As fp16 on a GPU needs it: scaled, nearly every gradient would be longer than the bound."""
+    scene = separable_scene(noise=400.0)
+    split = make_split(scene, "count:8", 0)
+    options = FitOptions(epochs=3, batch_size=8, clip_norm=100.0)
+    plain, history = linear(scene, split, options)
+    monkeypatch.setattr(fit_module, "gradient_scaler", lambda device: torch.amp.GradScaler(device.type, 2.0**12))
+    scaled, history_of_scaled = linear(scene, split, options)
+    torch.testing.assert_close(scaled.head.weight, plain.head.weight)
+    assert history_of_scaled.train_loss == pytest.approx(history.train_loss, rel=1e-5)
 
 
 def test_a_last_group_that_is_smaller_is_averaged_over_what_it_has() -> None:
