@@ -20,7 +20,7 @@ from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from hsilib.config import RECIPES
 from hsilib.errors import InputError
-from hsilib.reporting.query import Results, has_recipes_own_settings
+from hsilib.reporting.query import Results, has_recipes_own_settings, run_command
 from hsilib.reporting.records import Record, read_records
 from hsilib.reporting.statistics import STATISTICS
 
@@ -86,7 +86,7 @@ class ResultsTable(SphinxDirective):
             cells += [accuracy_cell(results, scene, split, name, metric) for scene, split in columns]
             rows.append(cells)
         missing = [
-            f"hsilib run {name} --scene {scene} --split {split} --seed 0"
+            f"{run_command(f'{scene}/{split}/{name}')} --seed 0"
             for name in names
             for scene, split in columns
             if not results.cell(scene, split, name)
