@@ -123,12 +123,16 @@ def peak_memory_mb(device: torch.device) -> float:
 
 def provenance(scene: Scene, device: torch.device, started: datetime) -> dict[str, Any]:
     """Which code, data and machine a record comes from."""
+    return {"data_sha256": scene.sha256(), **machine(device, started)}
+
+
+def machine(device: torch.device, started: datetime) -> dict[str, Any]:
+    """Which code and machine something was measured with."""
     commit, dirty = git_state()
     cuda = device.type == "cuda"
     return {
         "git_commit": commit,
         "dirty": dirty,
-        "data_sha256": scene.sha256(),
         "versions": {
             "python": platform.python_version(),
             **{name: metadata.version(name) for name in ("hsilib", "torch", "numpy", "scipy", "scikit-learn")},

@@ -15,8 +15,8 @@ import pooch
 import pytest
 import scipy.io
 
-from hsilib import cli
 from hsilib.cli import main
+from hsilib.cli import run as run_command
 from hsilib.data.load import scene_names
 from hsilib.data.scene import Scene
 from hsilib.data.store import local_folders
@@ -340,7 +340,7 @@ def test_an_unwritable_records_folder_is_found_before_the_training(
     tmp_path: Path, capsys: Printed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("mine")
-    monkeypatch.setattr(cli, "run", lambda config: pytest.fail("the training started"))
+    monkeypatch.setattr(run_command, "run", lambda config: pytest.fail("the training started"))
     sentence = refused(["run", "quick", "--records", str(tmp_path / "file" / "records")], capsys)
     assert f"cannot write to the folder {tmp_path}/file/records" in sentence
     assert files_below(tmp_path) == [tmp_path / "file"]

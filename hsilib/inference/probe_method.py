@@ -24,7 +24,7 @@ from hsilib.data.scene import Scene
 from hsilib.data.splits import Split
 from hsilib.data.standardize import Standardizer
 from hsilib.errors import InputError, unknown_name
-from hsilib.inference.scene import ROWS_AT_ONCE
+from hsilib.inference.scene import in_tiles
 from hsilib.models.method import Method
 from hsilib.models.network import Network
 from hsilib.models.registry import create_model
@@ -135,15 +135,13 @@ class ProbeMethod(Method):
 
 
 @torch.inference_mode()
-def encoder_features(
-    model: Network, encoder: nn.Module, cube: NDArray[np.generic], rows_at_once: int = ROWS_AT_ONCE
-) -> torch.Tensor:
-    """One encoder's features of every pixel, densely, a band of rows at a time.
+def encoder_features(model: Network, encoder: nn.Module, cube: NDArray[np.generic]) -> torch.Tensor:
+    """One encoder's features of every pixel, densely.
 
     Parameters
     ----------
     model : standardises. encoder : one of its encoders; used in evaluation mode.
-    cube : (H, W, S) raw values. rows_at_once : rows of output per pass; changes memory, not values.
+    cube : (H, W, S) raw values.
 
     Returns
     -------
@@ -151,12 +149,8 @@ def encoder_features(
     """
     encoder.eval()
     radius = model.patch_size // 2
-    padded = padded_scene(cube, radius, model.band_mean.device).permute(2, 0, 1)[None]
-    strips = [
-        encoder(model.standardize(padded[:, :, top : top + rows_at_once + 2 * radius]))[0]
-        for top in range(0, cube.shape[0], rows_at_once)
-    ]
-    return torch.cat(strips, dim=1).permute(1, 2, 0)
+    padded = padded_scene(cube, radius, model.band_mean.device)
+    return in_tiles(lambda tile: encoder(model.standardize(tile)), padded, 2 * radius)
 
 
 def _probe(name: str, setting: float) -> Any:

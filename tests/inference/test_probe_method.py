@@ -41,7 +41,7 @@ def test_dense_features_equal_patch_by_patch(tiny: Scene, encoder: str) -> None:
     torch.manual_seed(0)
     model = make_nontrivial(create_model("dual-branch", tiny.n_bands, 4, **SMALL))
     part = getattr(model, encoder)
-    dense = encoder_features(model, part, tiny.cube, rows_at_once=7)
+    dense = encoder_features(model, part, tiny.cube)
     patches = PatchSampler(tiny.cube, model.patch_size, CPU)(torch.arange(tiny.cube[:, :, 0].size))
     with torch.inference_mode():
         by_patch = part.eval()(model.standardize(patches)).reshape(*tiny.shape, -1)
