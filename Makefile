@@ -17,7 +17,7 @@ env: $(VENV)/.ready  ## create .venv from constraints.txt
 $(VENV)/.ready: constraints.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; this is %s. Try make PYTHON=python3.12" % sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[book,quantum,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[book,quantum,geo,dask,dev]'
 	@touch $@
 
 book: env fresh build  ## measure one percent of Indian Pines here, then build the report into _build/html
