@@ -18,7 +18,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "30000")
 # Less fragmentation on small GPUs. The newer name PYTORCH_ALLOC_CONF is ignored by torch 2.9; this one works in all.
 os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
 
-from hsilib.config import RECIPES, Config, recipe, with_overrides
+from hsilib.config import Config, with_overrides
 from hsilib.data.load import fetch, load_scene, scene_names
 from hsilib.data.readers import read_array
 from hsilib.data.scene import Scene, renumber_labels
@@ -28,6 +28,7 @@ from hsilib.experiment import run
 from hsilib.inference.scene import predict_logits
 from hsilib.models.checkpoint import load_model, save_model
 from hsilib.models.registry import create_model
+from hsilib.recipes import RECIPES, recipe
 from hsilib.reporting.records import Record, read_record, read_records
 
 __all__ = [

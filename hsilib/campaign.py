@@ -39,12 +39,13 @@ from typing import Any
 
 import yaml
 
-from hsilib.config import recipe, with_overrides
+from hsilib.config import with_overrides
 from hsilib.data.catalog import catalog
 from hsilib.data.load import availability
 from hsilib.errors import InputError
 from hsilib.files import ensure_writable, write_atomically
 from hsilib.models.method import MethodOptions
+from hsilib.recipes import recipe
 from hsilib.reporting.query import Results
 from hsilib.reporting.records import read_records, record_id, record_path
 

@@ -1,32 +1,19 @@
-"""`Config`, the recipes that return one, and ``--set`` overrides.
+"""`Config`: one run, and ``--set`` overrides of its settings.
 
-A recipe is a plain function without arguments. Its docstring's first line is shown by
-``hsilib run --help``, its second says how long it takes.
+Contents: `Config`, `with_overrides`, `setting_names`, `network_arguments`.
 """
 
 from __future__ import annotations
 
 import ast
 import inspect
-from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from hsilib.errors import InputError, unknown_name
-from hsilib.inference.network_method import NetworkOptions
-from hsilib.inference.probe_method import ProbeOptions
 from hsilib.models.method import MethodOptions
-from hsilib.models.peers.coordinates_1nn import Coordinates1NNOptions
-from hsilib.models.peers.random_forest import RandomForestOptions
-from hsilib.models.peers.superpixel_vote import SuperpixelVoteOptions
-from hsilib.models.peers.svm import SvmOptions
 from hsilib.models.registry import NETWORKS
-from hsilib.training.augment import AugmentOptions
-from hsilib.training.fit_options import FitOptions
-from hsilib.training.losses import LossOptions
-from hsilib.training.mix import MixOptions
-from hsilib.training.pretrain import PretrainOptions
 
 
 @dataclass(frozen=True)
@@ -49,89 +36,6 @@ class Config:
     seed: int = 0
     device: str = "auto"
     workspace: Path | None = None
-
-
-def quick() -> Config:
-    """The dual-branch model with turned patches, 150 short epochs, no pre-training: the method's core.
-
-    1 min on two CPU cores for 1 % of Indian Pines, at most 3 min for more labels.
-    """
-    schedule = FitOptions(
-        epochs=150, learning_rate=1e-3, warmup_epochs=5, random_orientation=True, max_steps_per_epoch=16
-    )
-    return Config("quick", NetworkOptions(fit=schedule))
-
-
-def paper() -> Config:
-    """The dual-branch model as described, everything on: two pre-training stages, focal loss, mixing, 16 views.
-
-    7 min on two CPU cores for 1 % of Indian Pines.
-    """
-    schedule = FitOptions(
-        loss=LossOptions("focal", label_smoothing=0.12, class_weights=True),
-        augment=AugmentOptions(probability=0.8),
-        mix=MixOptions(mixup=0.3, cutmix=0.2),
-        curriculum_epochs=20,
-    )
-    stages = PretrainOptions(rm_ssl=True, mr_ssl=True)
-    return Config("paper", NetworkOptions(pretrain=stages, fit=schedule, tta=16))
-
-
-def probe() -> Config:
-    """What pre-training alone has learned: a linear classifier on frozen features of one encoder.
-
-    2 min on two CPU cores for the spatial encoder of Indian Pines, 1 min for the spectral one.
-    """
-    return Config("probe", ProbeOptions())
-
-
-def coordinates_1nn() -> Config:
-    """The label of the nearest training pixel; no spectra at all.
-
-    1 s.
-    """
-    return Config("coordinates-1nn", Coordinates1NNOptions())
-
-
-def superpixel_vote() -> Config:
-    """Superpixels in which the training pixels vote; no classifier.
-
-    5 s for Indian Pines.
-    """
-    return Config("superpixel-vote", SuperpixelVoteOptions())
-
-
-def svm() -> Config:
-    """RBF support vector machine on single spectra, cross-validated on the training pixels.
-
-    5 s for 1 % of Indian Pines.
-    """
-    return Config("svm", SvmOptions())
-
-
-def random_forest() -> Config:
-    """Random forest of 500 trees on single spectra.
-
-    5 s for 1 % of Indian Pines.
-    """
-    return Config("random-forest", RandomForestOptions())
-
-
-RECIPES: dict[str, Callable[[], Config]] = {
-    recipe().recipe: recipe for recipe in (paper, quick, probe, coordinates_1nn, superpixel_vote, svm, random_forest)
-}
-
-
-def recipe(name: str) -> Config:
-    """The config of a named recipe.
-
-    Raises
-    ------
-    InputError : an unknown name.
-    """
-    if name not in RECIPES:
-        raise unknown_name("recipe", name, RECIPES)
-    return RECIPES[name]()
 
 
 def with_overrides(config: Config, assignments: list[str]) -> Config:

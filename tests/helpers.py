@@ -67,7 +67,7 @@ def make_nontrivial(model: Network, seed: int = 0) -> Network:
     model.set_standardizer(Standardizer(mean.numpy(), scale.numpy(), "nothing"))
     with torch.no_grad():
         for module in model.modules():
-            if isinstance(module, nn.BatchNorm2d):
+            if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d):
                 size = module.num_features
                 assert module.running_mean is not None
                 assert module.running_var is not None

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from hsilib.config import RECIPES, Config, network_arguments, recipe, setting_names, with_overrides
+from hsilib.config import Config, network_arguments, setting_names, with_overrides
 from hsilib.errors import InputError
 from hsilib.models.peers.random_forest import RandomForestOptions
+from hsilib.recipes import RECIPES, recipe
 from hsilib.reporting.records import record_id
 
 
@@ -97,7 +98,7 @@ def test_settings_that_cannot_be_used(name: str, assignment: str, message: str) 
         ("quick", "fit.epochs=-3"),
         ("quick", "fit.batch_size=0"),
         ("quick", "fit.learning_rate=-1.0"),
-        ("quick", "fit.clip_norm=0.0"),
+        ("quick", "fit.clip_norm=-1.0"),
         ("svm", "folds=1"),
         ("svm", "costs=-1.0"),
         ("svm", "costs=cheap"),

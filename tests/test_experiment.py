@@ -11,13 +11,14 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from hsilib.config import Config, recipe, with_overrides
+from hsilib.config import Config, with_overrides
 from hsilib.data.load import load_scene
 from hsilib.data.scene import Scene
 from hsilib.data.splits import Split, make_split
 from hsilib.errors import InputError
 from hsilib.experiment import find_device, run
 from hsilib.models.method import Method, one_hot
+from hsilib.recipes import recipe
 from hsilib.reporting.metrics import metrics_from_confusion
 from hsilib.reporting.records import Record
 from hsilib.training import fit as fit_module

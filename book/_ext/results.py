@@ -18,8 +18,8 @@ from docutils.parsers.rst import directives
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
-from hsilib.config import RECIPES
 from hsilib.errors import InputError
+from hsilib.recipes import RECIPES
 from hsilib.reporting.query import Results, has_recipes_own_settings, run_command
 from hsilib.reporting.records import Record, read_records
 from hsilib.reporting.statistics import STATISTICS

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hsilib.cli.common import running_options
-from hsilib.config import RECIPES, recipe, setting_names, with_overrides
+from hsilib.config import setting_names, with_overrides
 from hsilib.experiment import run
 from hsilib.files import ensure_writable
+from hsilib.recipes import RECIPES, recipe
 from hsilib.reporting.class_map import write_class_map
 from hsilib.reporting.records import record_path, write_record
 

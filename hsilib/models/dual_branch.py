@@ -30,6 +30,7 @@ class DualBranch(Network):
     dropout : probability in the classifier.
     attention : ``quantum``, ``squeeze-excitation``, ``constant-phase`` or ``none``, in both encoders.
     fusion : ``temperature``, ``fixed-temperature`` (T stays 1) or ``concatenation``.
+    components : principal components to work on; 0 works on all bands, as described.
     """
 
     def __init__(
@@ -44,8 +45,9 @@ class DualBranch(Network):
         dropout: float = 0.15,
         attention: str = "quantum",
         fusion: str = "temperature",
+        components: int = 0,
     ) -> None:
-        super().__init__(n_bands, n_classes, patch_size)
+        super().__init__(n_bands, n_classes, patch_size, components)
         if patch_size < 5 or patch_size % 2 == 0:
             raise InputError(f"patch_size is {patch_size}; expected an odd number of at least 5.")
         widths = {"spectral_width": spectral_width, "spatial_width": spatial_width}
@@ -55,8 +57,8 @@ class DualBranch(Network):
                 raise InputError(f"{width} is {value}; expected at least 2.")
         if not 0 <= dropout < 1:
             raise InputError(f"dropout is {dropout}; expected at least 0 and below 1.")
-        self.spectral = SpectralEncoder(n_bands, spectral_width, patch_size, attention)
-        self.spatial = SpatialEncoder(n_bands, spatial_width, patch_size, attention)
+        self.spectral = SpectralEncoder(self.n_inputs, spectral_width, patch_size, attention)
+        self.spatial = SpatialEncoder(self.n_inputs, spatial_width, patch_size, attention)
         self.fusion = create_fusion(fusion, spectral_width, spatial_width, fusion_width)
         self.hidden = nn.Sequential(
             nn.SiLU(),
@@ -72,5 +74,5 @@ class DualBranch(Network):
 
     def forward_features(self, x: torch.Tensor) -> torch.Tensor:
         """(N, S, H + P − 1, W + P − 1) raw values → (N, hidden_width, H, W)."""
-        x = self.standardize(x)
+        x = self.prepare(x)
         return self.hidden(self.fusion(self.spectral(x), self.spatial(x)))

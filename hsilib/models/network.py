@@ -9,19 +9,23 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.functional import conv2d
 
 from hsilib.data.standardize import Standardizer
+from hsilib.errors import InputError
 
 
 class Network(nn.Module):
     """Base of every network. A subclass sets ``n_features``, calls `reset_head`, writes `forward_features`.
 
     The scaling of the bands is part of the weights (two buffers), so that a saved model cannot be
-    used without it.
+    used without it. So is the projection to principal components (a third) of a network that works on these.
 
     Attributes
     ----------
     n_bands, n_classes, patch_size : S, K, P.
+    n_components, n_inputs : principal components that the layers see, or 0; channels that they see,
+        S where that is 0.
     name, options : what `create_model` was called with; a checkpoint keeps them.
     n_features : channels that go into the head.
     """
@@ -30,22 +34,34 @@ class Network(nn.Module):
     name: str
     options: dict[str, Any]
 
-    def __init__(self, n_bands: int, n_classes: int, patch_size: int) -> None:
+    def __init__(self, n_bands: int, n_classes: int, patch_size: int, components: int = 0) -> None:
         super().__init__()
+        if not 0 <= components <= n_bands:
+            raise InputError(f"components is {components}; expected 0 (all bands as they are) to {n_bands}.")
         self.n_bands, self.n_classes, self.patch_size = n_bands, n_classes, patch_size
+        self.n_components, self.n_inputs = components, components or n_bands
         self.band_mean: torch.Tensor
         self.band_scale: torch.Tensor
         self.register_buffer("band_mean", torch.zeros(n_bands))
         self.register_buffer("band_scale", torch.ones(n_bands))
+        self.projection: torch.Tensor | None
+        self.register_buffer("projection", torch.eye(components, n_bands) if components else None)
 
     def set_standardizer(self, standardizer: Standardizer) -> None:
         """Make ``standardizer`` part of the weights."""
         self.band_mean.copy_(torch.from_numpy(standardizer.mean))
         self.band_scale.copy_(torch.from_numpy(standardizer.scale))
+        if self.projection is not None and standardizer.projection is not None:
+            self.projection.copy_(torch.from_numpy(standardizer.projection))
 
     def standardize(self, x: torch.Tensor) -> torch.Tensor:
-        """Scale raw values (N, S, …, …)."""
+        """Scale raw values (N, S, H, W)."""
         return (x - self.band_mean[:, None, None]) / self.band_scale[:, None, None]
+
+    def prepare(self, x: torch.Tensor) -> torch.Tensor:
+        """What the layers see of raw values (N, S, H, W): scaled and, where there is a projection, projected."""
+        x = self.standardize(x)
+        return x if self.projection is None else conv2d(x, self.projection[:, :, None, None])
 
     def reset_head(self, n_classes: int) -> None:
         """Replace the last layer by a fresh one for ``n_classes``: pre-train, then fine-tune."""

@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hsilib.config import RECIPES, recipe, with_overrides
+from hsilib.config import with_overrides
 from hsilib.errors import InputError, unknown_name
+from hsilib.recipes import RECIPES, recipe
 from hsilib.reporting.records import Record, read_records, record_id
 from hsilib.reporting.statistics import STATISTICS, PairedDifference, confidence_half_width, p_value
 

@@ -1,14 +1,17 @@
 """What `fit` can be told.
 
-Contents: `FitOptions`, `learning_rate_at`.
+Contents: `FitOptions`, `learning_rate_at`, `create_optimizer`, `OPTIMIZERS`, `SCHEDULES`.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from hsilib.errors import InputError
+import torch
+
+from hsilib.errors import InputError, unknown_name
 from hsilib.training.augment import AugmentOptions
 from hsilib.training.losses import LossOptions
 from hsilib.training.mix import MixOptions
@@ -23,14 +26,15 @@ class FitOptions:
     epochs, batch_size : passes over the training pixels, pixels per batch.
     learning_rate, final_learning_rate : the peak after the warm-up, the end of the cosine.
     warmup_epochs : epochs of linear rise.
-    weight_decay : AdamW's.
-    clip_norm : largest norm of all gradients together.
+    weight_decay : as the optimiser understands it.
+    clip_norm : largest norm of all gradients together; 0 does not limit it.
     random_orientation : lay each training patch down in one of its eight orientations.
     max_steps_per_epoch : where positive, an epoch ends after so many batches, each epoch on other pixels:
         the time it takes no longer grows with the number of labels.
     accumulate : batches whose gradients are averaged before the optimiser steps.
     loss, augment, mix : see there.
     curriculum_epochs : epochs in which confident samples count more; 0 turns the curriculum off.
+    optimizer, schedule : names of ``OPTIMIZERS`` and ``SCHEDULES``; peers were published with others than ours.
     """
 
     epochs: int = 300
@@ -47,15 +51,19 @@ class FitOptions:
     augment: AugmentOptions = field(default_factory=AugmentOptions)
     mix: MixOptions = field(default_factory=MixOptions)
     curriculum_epochs: int = 0
+    optimizer: str = "adamw"
+    schedule: str = "cosine"
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "accumulate"):
             if getattr(self, name) < 1:
                 raise InputError(f"fit.{name} is {getattr(self, name)}; expected at least 1.")
-        for name in ("learning_rate", "clip_norm"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"fit.{name} is {getattr(self, name)}; expected a number above 0.")
-        for name in ("final_learning_rate", "warmup_epochs", "weight_decay", "max_steps_per_epoch"):
+        if not self.learning_rate > 0:
+            raise InputError(f"fit.learning_rate is {self.learning_rate}; expected a number above 0.")
+        for name, known in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
+            if getattr(self, name) not in known:
+                raise unknown_name(f"fit.{name}", getattr(self, name), known)
+        for name in ("clip_norm", "final_learning_rate", "warmup_epochs", "weight_decay", "max_steps_per_epoch"):
             if not getattr(self, name) >= 0:
                 raise InputError(f"fit.{name} is {getattr(self, name)}; expected at least 0.")
         if self.curriculum_epochs < 0:
@@ -68,11 +76,52 @@ class FitOptions:
 
 
 def learning_rate_at(step: int, steps_per_epoch: int, options: FitOptions) -> float:
-    """Linear warm-up, then cosine from ``learning_rate`` to ``final_learning_rate``; ``step`` counts from 0."""
+    """Linear warm-up, then the schedule; ``step`` counts from 0."""
     warmup = options.warmup_epochs * steps_per_epoch
     total = options.epochs * steps_per_epoch
     if step < warmup:
         return options.learning_rate * (step + 1) / warmup
-    done = (step - warmup) / max(1, total - 1 - warmup)
-    cosine = 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+    done = min((step - warmup) / max(1, total - 1 - warmup), 1.0)
+    return SCHEDULES[options.schedule](done, options)
+
+
+def _cosine(done: float, options: FitOptions) -> float:
+    """From the peak to ``final_learning_rate`` along half a cosine."""
+    cosine = 0.5 * (1 + math.cos(math.pi * done))
     return options.final_learning_rate + (options.learning_rate - options.final_learning_rate) * cosine
+
+
+def _constant(done: float, options: FitOptions) -> float:
+    del done
+    return options.learning_rate
+
+
+def _step(done: float, options: FitOptions) -> float:
+    """Times 0.9 after each tenth."""
+    return options.learning_rate * 0.9 ** min(int(10 * done), 9)
+
+
+def _poly(done: float, options: FitOptions) -> float:
+    """(1 − done)^0.9, as is common in segmentation."""
+    return options.learning_rate * (1 - done) ** 0.9
+
+
+# done (0…1 after the warm-up), options → learning rate
+SCHEDULES: dict[str, Callable[[float, FitOptions], float]] = {
+    "cosine": _cosine,
+    "constant": _constant,
+    "step": _step,
+    "poly": _poly,
+}
+
+OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "adamw": torch.optim.AdamW,
+    "adam": torch.optim.Adam,
+    "sgd": lambda parameters, **options: torch.optim.SGD(parameters, momentum=0.9, **options),
+    "rmsprop": torch.optim.RMSprop,
+}
+
+
+def create_optimizer(parameters: Iterable[torch.nn.Parameter], options: FitOptions) -> torch.optim.Optimizer:
+    """The optimiser of ``options``; torch's own defaults but for momentum 0.9 of plain gradient descent."""
+    return OPTIMIZERS[options.optimizer](parameters, lr=options.learning_rate, weight_decay=options.weight_decay)

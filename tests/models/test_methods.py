@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 from sklearn.neighbors import KNeighborsClassifier
 
-from hsilib.config import RECIPES, recipe
 from hsilib.data.scene import Scene
 from hsilib.data.splits import Split, make_split
 from hsilib.data.standardize import Standardizer
@@ -20,6 +19,7 @@ from hsilib.models.peers.pixelwise import PixelwiseClassifier
 from hsilib.models.peers.random_forest import RandomForestOptions
 from hsilib.models.peers.superpixel_vote import SuperpixelVoteOptions
 from hsilib.models.peers.svm import SvmOptions
+from hsilib.recipes import RECIPES, recipe
 from tests.helpers import scene_of, separable_scene, small_network, split_of
 
 CPU = torch.device("cpu")

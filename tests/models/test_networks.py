@@ -91,6 +91,28 @@ def test_the_standardizer_is_applied_inside_the_network(name: str) -> None:
         assert not torch.allclose(model(by_hand), expected, atol=1e-3)
 
 
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_network_on_principal_components(name: str) -> None:
+    """Raw values in, the same logits as for components computed outside into a network for that many bands."""
+    torch.manual_seed(0)
+    model = create_model(name, 30, 3, components=20).eval().double()
+    model.set_standardizer(Standardizer.fit(np.random.default_rng(0).normal(100, 20, (9, 9, 30)), components=20))
+    raw = patches_for(model, 2).double()
+    plain = create_model(name, 20, 3).eval().double()
+    weights = {k: v for k, v in model.state_dict().items() if k not in {"band_mean", "band_scale", "projection"}}
+    plain.load_state_dict(plain.state_dict() | weights)
+    with torch.inference_mode():
+        assert model.prepare(raw).shape[1] == model.n_inputs == 20
+        assert torch.allclose(model(raw), plain(model.prepare(raw)), atol=1e-6)
+
+
+@pytest.mark.parametrize("components", [-1, 13])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_more_components_than_bands(name: str, components: int) -> None:
+    with pytest.raises(InputError, match=f"components is {components}; expected 0 .* to 12"):
+        create_model(name, 12, 3, components=components)
+
+
 def test_an_unknown_network_gets_the_nearest_name() -> None:
     with pytest.raises(InputError, match="unknown network 'dualbranch': did you mean dual-branch"):
         create_model("dualbranch", 10, 2)

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from hsilib.config import network_arguments, recipe, setting_names, with_overrides
+from hsilib.config import network_arguments, setting_names, with_overrides
 from hsilib.errors import InputError
 from hsilib.files import ensure_writable, write_atomically
 from hsilib.inference.network_method import NetworkOptions
 from hsilib.models.peers.svm import SvmOptions
+from hsilib.recipes import recipe
 from hsilib.reporting.records import (
     Record,
     changed_options,

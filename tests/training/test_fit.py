@@ -98,7 +98,8 @@ def test_a_cosine_of_one_step_and_steps_beyond_the_end() -> None:
     "wrong",
     [
         *({name: 0} for name in ("epochs", "batch_size", "accumulate")),
-        *({name: value} for name in ("learning_rate", "clip_norm") for value in (0.0, math.nan)),
+        *({"learning_rate": value} for value in (0.0, math.nan)),
+        *({"clip_norm": value} for value in (-1.0, math.nan)),
         *({name: -1} for name in ("final_learning_rate", "warmup_epochs", "weight_decay", "max_steps_per_epoch")),
         {"curriculum_epochs": -1},
     ],

@@ -1,0 +1,39 @@
+"""Every recipe by its name. A recipe is a plain function without arguments that returns a `Config`.
+
+Its docstring's first line is shown by ``hsilib run --help``, its second says how long it takes.
+
+Contents: `RECIPES`, `recipe`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hsilib.config import Config
+from hsilib.errors import unknown_name
+from hsilib.recipes import classical, dual_branch
+
+RECIPES: dict[str, Callable[[], Config]] = {
+    function().recipe: function
+    for function in (
+        dual_branch.paper,
+        dual_branch.quick,
+        dual_branch.probe,
+        classical.coordinates_1nn,
+        classical.superpixel_vote,
+        classical.svm,
+        classical.random_forest,
+    )
+}
+
+
+def recipe(name: str) -> Config:
+    """The config of a named recipe.
+
+    Raises
+    ------
+    InputError : an unknown name.
+    """
+    if name not in RECIPES:
+        raise unknown_name("recipe", name, RECIPES)
+    return RECIPES[name]()
