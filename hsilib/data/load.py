@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from hsilib.data.catalog import CatalogEntry, SceneFile, catalog
+from hsilib.data.patch_folder import load_patch_folder
 from hsilib.data.readers import READERS, Array, array_names, read_array
 from hsilib.data.repair import repair_scene
 from hsilib.data.scene import Scene, renumber_labels
@@ -40,7 +41,7 @@ def load_scene(name: str, with_cube: bool = True) -> Scene:
     name : a name of `scene_names`; or the path of an ``.npz`` file with the arrays ``cube`` and
         ``ground_truth`` (as `Scene.save` writes it); or two paths ``CUBE,GROUND_TRUTH``, each
         with the array's name behind a colon where the file holds several:
-        ``cube.mat:data,labels.mat:gt``.
+        ``cube.mat:data,labels.mat:gt``; or a folder of labelled patches, see `load_patch_folder`.
     with_cube : False loads the ground truth alone, as a scene of zero bands: enough for rules
         that use no spectra, and often at hand where the cube is not.
 
@@ -53,6 +54,8 @@ def load_scene(name: str, with_cube: bool = True) -> Scene:
         return generate_scene(GENERATED[name], name=name)
     if name in catalog():
         return _load_published(catalog()[name], with_cube)
+    if Path(name).is_dir():
+        return load_patch_folder(name)
     if "," in name or Path(name).suffix.lower() in READERS:
         return _load_own(name)
     raise unknown_name("scene", name, scene_names())
