@@ -1,0 +1,234 @@
+"""SpectralTrain (METHOD B): a curriculum from few principal components and small patches to many and large ones.
+
+The description: stage i of N trains on k_i principal components and spatial size B_i, both growing, within a budget
+of β times the full training; independent of architecture, optimiser and loss. Its N, k_i, B_i and β are not known
+to us, so the schedule here is ours:
+
+- the components are whitened and fitted on all pixels; their first k_i do not depend on how many follow;
+- the last stage has all components that the network ends with, and its full patch;
+- the budget is counted in epochs, and learning rate and every other schedule run over the shrunken training as a
+  whole, not stage by stage;
+- a network whose weights depend on the patch size keeps its patch size in all stages.
+
+Early stages really compute less: the scene is projected before patches are cut, so a patch has k_i channels, and a
+network for k_i inputs runs on it. Its weights are no copies but prefixes of the full network's: wherever a size
+depends on the number of inputs, the first entries belong to the first components (`StageNetwork`). The gradient
+reaches the full weights through them, so the optimiser goes on as if nothing had happened.
+
+Contents: `SpectralTrainOptions`, `Stage`, `plan_stages`, `StageNetwork`, `Curriculum`, `GROWTHS`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.func import functional_call
+
+from hsilib.data.patches import PatchSampler
+from hsilib.data.standardize import Standardizer
+from hsilib.errors import InputError, unknown_name
+from hsilib.models.network import Network
+from hsilib.models.registry import create_model
+
+GROWTHS = ("linear", "geometric", "equal-compute")
+SCALING = {"band_mean", "band_scale", "projection"}  # of the raw scene; a stage sees projected values
+
+
+@dataclass(frozen=True)
+class SpectralTrainOptions:
+    """Settings of the curriculum; off by default.
+
+    Attributes
+    ----------
+    stages : N; 0 trains the usual way.
+    budget : β, the share of the epochs that is left, above 0 and at most 1.
+    components : how many principal components the network ends with, where it has no number of its own.
+    first_components : k_1.
+    first_patch : B_1 as a share of the patch size, cut to an odd number; 1 keeps the patch size.
+    growth : ``linear`` and ``geometric`` steps of components with as many epochs in each stage; or
+        ``equal-compute``: geometric, each stage with the epochs for which components times area is the same in all.
+    """
+
+    stages: int = 0
+    budget: float = 0.5
+    components: int = 32
+    first_components: int = 8
+    first_patch: float = 0.6
+    growth: str = "geometric"
+
+    def __post_init__(self) -> None:
+        if self.stages < 0:
+            raise InputError(f"spectral_train.stages is {self.stages}; expected 0 (off) or more.")
+        for name in ("budget", "first_patch"):
+            if not 0 < getattr(self, name) <= 1:
+                raise InputError(f"spectral_train.{name} is {getattr(self, name)}; expected above 0 and at most 1.")
+        for name in ("components", "first_components"):
+            if getattr(self, name) < 1:
+                raise InputError(f"spectral_train.{name} is {getattr(self, name)}; expected at least 1.")
+        if self.growth not in GROWTHS:
+            raise unknown_name("spectral_train.growth", self.growth, GROWTHS)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """k_i components, patches of B_i pixels, for so many epochs."""
+
+    components: int
+    patch_size: int
+    epochs: int
+
+
+def plan_stages(options: SpectralTrainOptions, components: int, patch_size: int, epochs: int) -> list[Stage]:
+    """The stages of a training that would take ``epochs`` in full.
+
+    Parameters
+    ----------
+    components, patch_size : what the last stage has.
+
+    Raises
+    ------
+    InputError : the budget has fewer epochs than stages, or the curriculum would begin with more components.
+    """
+    total = max(1, round(options.budget * epochs))
+    if total < options.stages:
+        raise InputError(
+            f"spectral_train: {options.stages} stages in {total} epochs ({options.budget} of {epochs}); expected at "
+            f"least one epoch a stage."
+        )
+    if options.first_components > components:
+        raise InputError(
+            f"spectral_train.first_components is {options.first_components}, but the network has {components} inputs."
+        )
+    grow = np.linspace if options.growth == "linear" else np.geomspace
+    ks = [round(float(k)) for k in grow(options.first_components, components, options.stages)]
+    sizes = [_odd(size) for size in np.linspace(options.first_patch * patch_size, patch_size, options.stages)]
+    ks[-1], sizes[-1] = components, patch_size  # also where there is one stage only
+    costs = np.array([k * size**2 for k, size in zip(ks, sizes, strict=True)], dtype=float)
+    shares = 1 / costs if options.growth == "equal-compute" else np.ones(options.stages)
+    return [Stage(*stage) for stage in zip(ks, sizes, _shared_out(total, shares), strict=True)]
+
+
+def _odd(size: float) -> int:
+    """The largest odd number that is not above ``size``, at least 1."""
+    return max(1, 2 * math.floor((size - 1) / 2 + 1e-9) + 1)
+
+
+def _shared_out(total: int, shares: NDArray[np.float64]) -> list[int]:
+    """Whole numbers of at least 1 that sum to ``total`` and come near ``shares``."""
+    ends = np.round(np.cumsum(shares / shares.sum()) * (total - len(shares))).astype(int)
+    return [1 + int(n) for n in np.diff(ends, prepend=0)]
+
+
+class StageNetwork:
+    """A network as it is in one stage: fewer inputs, smaller patches, weights that are prefixes of the full ones.
+
+    It offers what the training loop and `validate` ask of a `Network`.
+
+    Parameters
+    ----------
+    full : the network that is trained.
+    components, patch_size : k_i and B_i.
+    """
+
+    def __init__(self, full: Network, components: int, patch_size: int) -> None:
+        self.full = full
+        options = {**full.options, "patch_size": patch_size, "components": 0}
+        with torch.random.fork_rng(devices=[]):  # its own initial weights are never used
+            self.small = create_model(full.name, components, full.n_classes, **options).to(full.band_mean.device)
+        self.n_bands, self.n_classes, self.patch_size = components, full.n_classes, patch_size
+        self._features = _Part(self.small, "forward_features")
+        self._head = _Part(self.small, "forward_head")
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        """Name → view of the full network's parameter or buffer, cut to the size of this stage."""
+        own = dict(self.full.named_parameters()) | dict(self.full.named_buffers())
+        return {
+            f"network.{name}": own[name][tuple(slice(n) for n in value.shape)]
+            for name, value in self.small.state_dict().items()
+            if name not in SCALING
+        }
+
+    def forward_features(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, k_i, B_i, B_i) → features (N, F, 1, 1)."""
+        return functional_call(self._features, self.weights(), (x,))
+
+    def forward_head(self, features: torch.Tensor) -> torch.Tensor:
+        """(N, F, 1, 1) → logits (N, K, 1, 1)."""
+        return functional_call(self._head, self.weights(), (features,))
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, k_i, B_i, B_i) → logits (N, K)."""
+        return self.forward_head(self.forward_features(x)).flatten(1)
+
+    def train(self) -> None:
+        """As of a module."""
+        self.small.train()
+
+    def eval(self) -> None:
+        """As of a module."""
+        self.small.eval()
+
+
+class _Part(nn.Module):
+    """One method of a network as a module, which is what `functional_call` calls."""
+
+    def __init__(self, network: Network, method: str) -> None:
+        super().__init__()
+        self.network, self.method = network, method
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return getattr(self.network, self.method)(x)
+
+
+class Curriculum:
+    """Which network and which patches an epoch trains on.
+
+    Parameters
+    ----------
+    model : works on principal components, standardised, on its device.
+    cube : (H, W, S) raw values.
+    options : with at least one stage. epochs : of the full training.
+    """
+
+    def __init__(self, model: Network, cube: NDArray[np.generic], options: SpectralTrainOptions, epochs: int) -> None:
+        if not any_patch_size(model):
+            options = SpectralTrainOptions(**{**vars(options), "first_patch": 1.0})
+        self.stages = plan_stages(options, model.n_components, model.patch_size, epochs)
+        self.epochs = sum(stage.epochs for stage in self.stages)
+        projected = Standardizer.fit(cube, model.n_components).apply(cube)
+        device = model.band_mean.device
+        self._parts = [
+            (
+                StageNetwork(model, stage.components, stage.patch_size),
+                PatchSampler(projected[..., : stage.components], stage.patch_size, device),
+            )
+            for stage in self.stages
+        ]
+        self._ends = np.cumsum([stage.epochs for stage in self.stages])
+
+    def at(self, epoch: int) -> tuple[StageNetwork, PatchSampler]:
+        """Network and patches of an epoch, counted from 0."""
+        return self._parts[int(np.searchsorted(self._ends, epoch, side="right"))]
+
+    def is_last(self, epoch: int) -> bool:
+        """Whether an epoch, counted from 0, belongs to the last stage; only its weights can be the best ones."""
+        return bool(epoch >= self.epochs - self.stages[-1].epochs)
+
+
+def any_patch_size(model: Network) -> bool:
+    """Whether the same weights serve patches of other sizes."""
+    sizes = []
+    for patch_size in (model.patch_size, max(1, model.patch_size - 2)):
+        try:
+            with torch.random.fork_rng(devices=[]):
+                options = {**model.options, "patch_size": patch_size}
+                other = create_model(model.name, model.n_bands, model.n_classes, **options)
+        except InputError:
+            return False
+        sizes.append({name: value.shape for name, value in other.state_dict().items()})
+    return sizes[0] == sizes[1]
