@@ -1,0 +1,149 @@
+"""The two jigsaws, the masks and the curriculum of CMTSSL."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from hsilib.data.patches import PatchSampler
+from hsilib.data.standardize import Standardizer
+from hsilib.errors import InputError
+from hsilib.models.registry import create_model
+from hsilib.training.cmtssl import SPATIAL_ORDERS, SPECTRAL_ORDERS, JigsawPretext, easiest, texture
+from tests.helpers import SMALL
+
+CPU = torch.device("cpu")
+
+
+def a_pretext(n_bands: int = 10, patch_size: int = 9, **options: Any) -> JigsawPretext:
+    torch.manual_seed(0)
+    cube = np.random.default_rng(0).normal(100, 20, (12, 11, n_bands)).cumsum(axis=0)
+    model = create_model("dual-branch", n_bands, 3, **{**SMALL, "patch_size": patch_size, **options})
+    model.set_standardizer(Standardizer.fit(cube))
+    return JigsawPretext(model, PatchSampler(cube, patch_size, CPU))
+
+
+@pytest.mark.parametrize(("orders", "n"), [(SPATIAL_ORDERS, 9), (SPECTRAL_ORDERS, 4)])
+def test_orders_are_24_different_permutations(orders: torch.Tensor, n: int) -> None:
+    assert orders.shape == (24, n)
+    assert orders.sort(dim=1).values.equal(torch.arange(n).expand(24, n))
+    assert len({tuple(order) for order in orders.tolist()}) == 24
+    assert orders[0].tolist() == list(range(n))
+
+
+def test_spatial_orders_are_far_from_each_other() -> None:
+    different = (SPATIAL_ORDERS[:, None] != SPATIAL_ORDERS[None]).sum(dim=2)
+    assert different[~torch.eye(24, dtype=torch.bool)].min() >= 6
+
+
+def test_pieces_lie_where_the_order_says() -> None:
+    pretext = a_pretext()
+    patch = torch.arange(81.0).reshape(1, 1, 9, 9).expand(24, 10, 9, 9)
+    order = torch.arange(24)
+    shuffled = pretext.shuffled_pieces(patch, order)
+    assert torch.equal(shuffled[0], patch[0])
+    for k in range(24):
+        for place in range(9):
+            row, col = 3 * (place // 3), 3 * (place % 3)
+            source = int(SPATIAL_ORDERS[k, place])
+            from_row, from_col = 3 * (source // 3), 3 * (source % 3)
+            piece = patch[k, 0, from_row : from_row + 3, from_col : from_col + 3]
+            assert torch.equal(shuffled[k, 4, row : row + 3, col : col + 3], piece)
+
+
+def test_rows_beyond_the_last_whole_piece_are_left_out() -> None:
+    pretext = a_pretext(patch_size=11)
+    patch = torch.randn(2, 10, 11, 11)
+    assert torch.equal(pretext.shuffled_pieces(patch, torch.tensor([0, 0])), patch[:, :, :9, :9])
+
+
+def test_runs_of_bands_are_where_the_order_says() -> None:
+    pretext = a_pretext()
+    bands = torch.arange(10.0).reshape(1, 10, 1, 1).expand(24, 10, 2, 2)
+    shuffled = pretext.shuffled_runs(bands, torch.arange(24))[:, :, 1, 0]
+    for k in range(24):
+        expected = [2 * run + i for run in SPECTRAL_ORDERS[k].tolist() for i in (0, 1)] + [8, 9]
+        assert shuffled[k].tolist() == expected
+
+
+def test_masks_cover_one_run_and_one_piece() -> None:
+    pretext = a_pretext()
+    runs = pretext.run_mask(torch.tensor([0, 3]))[:, :, 0, 0]
+    assert runs[0].nonzero().flatten().tolist() == [0, 1]
+    assert runs[1].nonzero().flatten().tolist() == [6, 7]
+    pieces = pretext.piece_mask(torch.tensor([0, 5]), 9)
+    assert pieces.sum(dim=(1, 2, 3)).tolist() == [9, 9]
+    assert pieces[1, 0, 3:6, 6:9].all()
+
+
+def test_what_is_not_masked_does_not_count_and_what_is_masked_is_not_seen() -> None:
+    """A change of masked values changes the target only; one of visible values outside the receptive field nothing."""
+    pretext = a_pretext().eval()
+    generator = torch.Generator().manual_seed(0)
+    patches, spatial, spectral, run, piece = pretext.draw_batch(torch.arange(6), generator)
+    mask = pretext.run_mask(run) | pretext.piece_mask(piece, 9)
+    other = patches + torch.randn_like(patches) * mask
+    with torch.inference_mode():
+        filled, refilled = (pretext.fill(values.masked_fill(mask, 0.0)) for values in (patches, other))
+        assert torch.equal(filled, refilled)
+        assert pretext.batch_loss(patches, spatial, spectral, run, piece) != pretext.batch_loss(
+            other, spatial, spectral, run, piece
+        )
+
+
+def test_every_parameter_learns() -> None:
+    pretext = a_pretext(attention="none")
+    pretext.loss(torch.arange(16), torch.Generator().manual_seed(0)).backward()
+    for name, parameter in pretext.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().sum() > 0, name
+
+
+def test_it_learns_a_few_samples_by_heart() -> None:
+    pretext = a_pretext(dropout=0.0)
+    batch = pretext.draw_batch(torch.arange(0, 130, 11), torch.Generator().manual_seed(0))
+    optimizer = torch.optim.AdamW(pretext.parameters(), lr=1e-2)
+    first = float(pretext.batch_loss(*batch).detach())
+    for _ in range(60):
+        optimizer.zero_grad()
+        loss = pretext.batch_loss(*batch)
+        loss.backward()
+        optimizer.step()
+    assert float(loss.detach()) < 0.3 * first
+    assert first > 2  # two guesses are worth 1 each
+
+
+def test_texture_in_closed_form() -> None:
+    ramp = torch.arange(5.0).expand(1, 2, 5, 5)  # steps of 1 along a row, 0 along a column
+    assert texture(torch.cat([ramp, 0 * ramp, 2 * ramp])).tolist() == [0.5, 0.0, 1.0]
+
+
+def test_samples_are_ordered_by_texture() -> None:
+    pretext = a_pretext()
+    samples = torch.arange(0, 130, 3)
+    ordered = pretext.order_samples(samples)
+    assert ordered.sort().values.equal(samples)
+    assert texture(pretext.standardize(pretext.sampler(ordered))).diff().min() >= 0
+
+
+def test_the_share_grows_from_a_third_to_all() -> None:
+    counts = [easiest(900, epoch, 10) for epoch in range(10)]
+    assert counts[:6] == [300, 420, 540, 660, 780, 900]
+    assert counts[5:] == [900] * 5
+    assert easiest(1, 0, 10) == 1
+
+
+def test_chance_is_one_in_24() -> None:
+    measured = a_pretext().measure(torch.arange(130), torch.Generator().manual_seed(0))
+    assert set(measured) == {"spatial_jigsaw_accuracy", "spectral_jigsaw_accuracy"}
+    assert all(abs(value - 1 / 24) < 4 * math.sqrt(1 / 24 / 130) for value in measured.values())
+
+
+@pytest.mark.parametrize("options", [{"components": 8}, {"patch_size": 7}, {"n_bands": 3}], ids=str)
+def test_networks_that_it_cannot_train(options: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=r"set pretrain\.cmtssl=False"):
+        a_pretext(**options)
