@@ -7,7 +7,7 @@ export HSILIB_DATA ?= $(if $(SCENES),$(abspath $(SCENES)))
 QUICK := --scene indian-pines --split percent:0.01 --seed 0
 
 .DEFAULT_GOAL := help
-.PHONY: help env book fresh build test lint unit check-notebooks notebooks reproduce address readme clean
+.PHONY: help env book fresh build test lint unit check-notebooks notebooks reproduce bench address readme clean
 
 help:            ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 18
@@ -56,6 +56,12 @@ notebooks: env   ## run every notebook again and store its outputs
 reproduce: env   ## run every campaign that has runs without a record (resumes), then build the book
 	@for campaign in results/campaigns/*.yaml; do $(BIN)/hsilib sweep $$campaign || exit 1; done
 	$(MAKE) build
+
+# Each benchmark is a process of its own, so that the peak memory of one is not that of another.
+bench: env       ## run every benchmark on this machine; the reports go to results/bench
+	@for name in $$($(BIN)/python -c 'from hsilib.bench.registry import BENCHMARKS; print(*BENCHMARKS)'); do \
+	  $(BIN)/hsilib bench $$name --write || exit 1; \
+	done
 
 address: env     ## write the repository's address (pyproject.toml) into every file that shows it
 	$(BIN)/python book/_ext/address.py

@@ -1,4 +1,4 @@
-"""Campaigns: a grid of recipe × scene × split × seed, run to the end whatever single runs do.
+"""Campaigns: a grid of recipe × scene × split × seed, written down before it is run.
 
 A campaign file says what is run, and when it ends, before anything is run::
 
@@ -16,23 +16,13 @@ A campaign file says what is run, and when it ends, before anything is run::
         variants:            # optional: a label and what --set changes; the seeds are the same for all
           without attention: [model.attention=none]
 
-Each run is the command ``hsilib run`` in a process of its own: a crash takes nothing else with it,
-memory is measured run by run, and anybody can repeat one by hand.
-
-Contents: `Run`, `read_campaign`, `sweep`.
+Contents: `Run`, `read_campaign`. `campaign_runner` runs it.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import statistics
-import subprocess
-import sys
-import time
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -40,18 +30,12 @@ from typing import Any
 import yaml
 
 from hsilib.config import with_overrides
-from hsilib.data.catalog import catalog
-from hsilib.data.load import availability
 from hsilib.errors import InputError
-from hsilib.files import ensure_writable, write_atomically
 from hsilib.models.method import MethodOptions
 from hsilib.recipes import recipe
-from hsilib.reporting.query import Results
-from hsilib.reporting.records import read_records, record_id, record_path
+from hsilib.reporting.records import record_id, record_path
 
 GRID_KEYS = ("recipes", "scenes", "splits", "seeds")  # and, optionally, variants
-UNKNOWN_COST_S = 60.0
-START_UP_S = 4.0  # a process, its imports and the scene, which no record counts
 
 
 @dataclass(frozen=True)
@@ -86,9 +70,9 @@ class Run:
         identity = record_id(self.method, self.scene, self.split, self.seed)
         return record_path(records, self.scene, self.split, self.recipe, self.seed, identity)
 
-    def arguments(self) -> list[str]:
-        """What to give to ``hsilib``."""
-        where = ["--scene", self.scene, "--split", self.split, "--seed", str(self.seed)]
+    def arguments(self, seeds: Sequence[int] = ()) -> list[str]:
+        """What to give to ``hsilib``, for these seeds or, without any, for the run's own."""
+        where = ["--scene", self.scene, "--split", self.split, "--seed", *map(str, seeds or [self.seed])]
         return ["run", self.recipe, *where, *(text for setting in self.settings for text in ("--set", setting))]
 
 
@@ -140,110 +124,3 @@ def _read_variants(path: Path, part: dict[str, Any]) -> dict[str, tuple[str, ...
             except InputError as error:
                 raise InputError(f"{path}: variant {label!r} of {name}: {error}") from error
     return {str(label): tuple(settings) for label, settings in variants.items()}
-
-
-def sweep(campaign: str | Path, records: Path, workers: int = 1, device: str = "auto") -> int:
-    """Run what has no record yet, longest first; print a line a finished run and a table at the end.
-
-    Parameters
-    ----------
-    campaign : the file. records : the folder of records. workers : runs at a time.
-    device : as for ``hsilib run``.
-
-    Returns
-    -------
-    How many runs failed. Each leaves a file ``failed-…json`` with its error where its record would be.
-    """
-    runs = read_campaign(campaign)
-    ensure_writable(records)
-    here = [run for run in runs if _at_hand(run)]
-    for scene in sorted({run.scene for run in runs} - {run.scene for run in here}):
-        print(f"skipped: {scene} is not at hand (hsilib fetch {scene})", flush=True)
-    todo = [run for run in here if not run.path(records).exists()]
-    print(f"{len(runs)} runs: {len(here) - len(todo)} recorded, {len(todo)} to do", flush=True)
-    costs = estimate_costs(todo, records)
-    todo.sort(key=lambda run: -costs[run])
-    threads = max(1, (os.cpu_count() or 1) // workers)
-    started, failed, left = time.perf_counter(), 0, sum(costs.values())
-    total = left
-    with ThreadPoolExecutor(workers) as pool:
-        jobs = {pool.submit(execute, run, records, device, threads): run for run in todo}
-        try:
-            for done, job in enumerate(as_completed(jobs), start=1):
-                run, (outcome, ok) = jobs[job], job.result()
-                failed += not ok
-                left -= costs[run]
-                pace = (time.perf_counter() - started) / max(total - left, 1e-9)
-                print(f"[{done}/{len(todo)}, {_clock(pace * left)} left] {outcome}", flush=True)
-        except KeyboardInterrupt:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    print_table(here, records)
-    return failed
-
-
-def execute(run: Run, records: Path, device: str, threads: int) -> tuple[str, bool]:
-    """Do one run in a process of its own; return a line about it and whether it succeeded."""
-    command = [sys.executable, "-m", "hsilib.cli", *run.arguments(), "--records", str(records), "--device", device]
-    # Progress bars of several processes at once would be unreadable; each finished run gets a line instead.
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "TQDM_DISABLE": "1"}
-    result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    path = run.path(records)
-    failure = path.with_name(f"failed-{path.name.removeprefix('seed-')}")
-    if result.returncode == 0:
-        failure.unlink(missing_ok=True)
-        return result.stdout.strip().splitlines()[0], True
-    error = result.stderr.strip() or f"ended with signal or code {result.returncode}"
-    with write_atomically(failure) as stream:
-        stream.write(json.dumps({**asdict(run), "returncode": result.returncode, "error": error}, indent=1).encode())
-    return f"FAILED {' '.join(run.arguments())}: {error.splitlines()[-1]}", False
-
-
-def estimate_costs(runs: Iterable[Run], records: Path) -> dict[Run, float]:
-    """Seconds that each run should take, from records of the same recipe; the nearest kind of cell counts."""
-    runs = list(runs)
-    known: dict[tuple[str, ...], list[float]] = {}
-    for record in read_records(records):
-        seconds = sum(record.timing.values())
-        cell = (record.recipe, record.split["spec"], record.scene, _cost_key(record.config))
-        for length in (1, 2, 3, 4):
-            known.setdefault(cell[:length], []).append(seconds)
-    costs = {}
-    for run in runs:
-        cell = (run.recipe, run.split, run.scene, _cost_key(asdict(run.method)))  # type: ignore[call-overload]
-        found = next((known[cell[:n]] for n in (4, 3, 2, 1) if cell[:n] in known), [UNKNOWN_COST_S])
-        costs[run] = START_UP_S + statistics.median(found)
-    return costs
-
-
-def _cost_key(config: dict[str, Any]) -> str:
-    """A record's configuration, to be found by; JSON has lists where options have tuples."""
-    return json.dumps(config, sort_keys=True, default=str)
-
-
-def print_table(runs: Iterable[Run], records: Path) -> None:
-    """Overall accuracy of every cell: mean ± standard deviation in percent, and the number of seeds."""
-    results = Results(records)
-    cells = {(run.scene, run.split, run.name): run for run in runs}
-    labels = {cell: f"{run.recipe}, {run.variant}" if run.variant else run.recipe for cell, run in cells.items()}
-    width = max(map(len, [*labels.values(), "recipe"]))
-    print(f"\n{'scene':24} {'split':24} {'recipe':{width}} {'OA %':>13} {'seeds':>6}")
-    for (scene, split, name), label in labels.items():
-        if results.cell(scene, split, name):
-            cell = f"{scene}/{split}/{name}/overall_accuracy"
-            mean, spread, n = (results.query(f"{cell}:{statistic}").value for statistic in ("mean", "std", "n"))
-            print(f"{scene:24} {split:24} {label:{width}} {100 * mean:6.2f} ± {100 * spread:4.2f} {n:6.0f}")
-        else:
-            print(f"{scene:24} {split:24} {label:{width}} {'no record':>13}")
-
-
-def _at_hand(run: Run) -> bool:
-    if run.scene not in catalog():
-        return True  # generated or the reader's own file
-    enough = ("yes",) if recipe(run.recipe).method.uses_spectra else ("yes", "labels only")
-    return availability(run.scene) in enough
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}" if minutes >= 60 else f"{minutes}:{rest:02d}"

@@ -13,7 +13,7 @@ from typing import Any
 
 from hsilib.errors import InputError, unknown_name
 from hsilib.models.method import MethodOptions
-from hsilib.models.registry import NETWORKS
+from hsilib.models.registry import NETWORKS, WHOLE_IMAGE_NETWORKS
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class Config:
     scene, split, seed : see `load_scene` and `make_split`.
     device : ``auto`` (CUDA when found), ``cpu`` or ``cuda``.
     workspace : folder for checkpoints of unfinished runs and for pre-trained encoders; None keeps nothing.
+    save : file for the trained network, see `Method.save`; None saves none.
     """
 
     recipe: str
@@ -36,6 +37,7 @@ class Config:
     seed: int = 0
     device: str = "auto"
     workspace: Path | None = None
+    save: Path | None = None
 
 
 def with_overrides(config: Config, assignments: list[str]) -> Config:
@@ -86,9 +88,10 @@ def setting_names(options: Any, prefix: str = "") -> list[str]:
 
 def network_arguments(network: str) -> dict[str, Any]:
     """A network's own arguments with their defaults."""
-    if network not in NETWORKS:
-        raise unknown_name("network", network, NETWORKS)
-    parameters = inspect.signature(NETWORKS[network]).parameters
+    known = NETWORKS | WHOLE_IMAGE_NETWORKS
+    if network not in known:
+        raise unknown_name("network", network, known)
+    parameters = inspect.signature(known[network]).parameters
     return {p.name: p.default for p in parameters.values() if p.default is not inspect.Parameter.empty}
 
 

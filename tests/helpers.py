@@ -13,7 +13,9 @@ from hsilib.data.scene import Scene
 from hsilib.data.splits import Split
 from hsilib.data.standardize import Standardizer
 from hsilib.inference.network_method import NetworkOptions
+from hsilib.inference.scene import predict_logits
 from hsilib.models.network import Network
+from hsilib.models.registry import create_model
 from hsilib.training.fit import FitOptions
 
 SMALL: dict[str, Any] = {
@@ -75,4 +77,16 @@ def make_nontrivial(model: Network, seed: int = 0) -> Network:
                 module.running_var.copy_(uniform(size, 0.3, 2.0))
                 module.weight.copy_(uniform(size, 0.5, 2.0))
                 module.bias.copy_(uniform(size, -0.5, 0.5))
+    return model
+
+
+def undecided_model(cube: NDArray[Any], n_classes: int) -> Network:
+    """A small dual-branch model that finds every class somewhere in ``cube``."""
+    torch.manual_seed(0)
+    model = make_nontrivial(create_model("dual-branch", cube.shape[2], n_classes, **SMALL))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim > 1:
+                parameter.mul_(2)
+        model.head.bias.sub_(predict_logits(model, cube).mean(dim=(0, 1)))
     return model

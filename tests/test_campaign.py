@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+import torch
 
-from hsilib import InputError
-from hsilib.campaign import START_UP_S, Run, estimate_costs, read_campaign, sweep
+from hsilib import InputError, campaign_runner
+from hsilib.campaign import Run, read_campaign
+from hsilib.campaign_runner import START_UP_S, Task, estimate_costs, execute, sweep, tasks_of
+from hsilib.recipes import recipe
 from hsilib.reporting.records import read_records, write_record
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -173,24 +185,20 @@ def test_a_failure_is_forgotten_once_the_run_succeeds(tmp_path: Path) -> None:
     failed = run.path(tmp_path).with_name(f"failed-{run.path(tmp_path).name.removeprefix('seed-')}")
     failed.parent.mkdir(parents=True)
     failed.write_text("{}")
-    from hsilib.campaign import execute
-
-    line, succeeded = execute(run, tmp_path, "cpu", threads=1)
-    assert succeeded, line
+    line, n_failed = execute((run,), tmp_path, "cpu", threads=1, folder=tmp_path)
+    assert n_failed == 0, line
+    assert line.startswith("coordinates-1nn on synthetic-tiny, count:2, seed 0: OA ")
     assert run.path(tmp_path).exists()
     assert not failed.exists()
 
 
 def test_costs_come_from_the_nearest_records(tmp_path: Path) -> None:
-    from dataclasses import replace
-
-    from hsilib import recipe
     from hsilib import run as run_config
 
     config = replace(recipe("coordinates-1nn"), scene="synthetic-tiny", split="count:2")
     record, _ = run_config(config)
     for i, seconds in enumerate((10.0, 30.0, 50.0)):
-        timed = replace(record, timing={"fit_s": seconds, "predict_s": 0.0})
+        timed = replace(record, timing={"fit_s": seconds, "predict_s": 0.0, "seeds_together": 10})  # no seconds
         write_record(timed, tmp_path / f"seed-{i}-x.json")
     known = Run("coordinates-1nn", "synthetic-tiny", "count:2", 7)
     other_split = Run("coordinates-1nn", "indian-pines", "percent:0.5", 7)
@@ -202,10 +210,8 @@ def test_costs_come_from_the_nearest_records(tmp_path: Path) -> None:
 
 
 def test_costs_of_a_variant_come_from_its_own_records_where_there_are_any(tmp_path: Path) -> None:
-    from dataclasses import replace
-
-    from hsilib import recipe, with_overrides
     from hsilib import run as run_config
+    from hsilib import with_overrides
 
     own, changed, unknown = (
         Run("superpixel-vote", "synthetic-tiny", "count:5", 0, settings)
@@ -217,3 +223,152 @@ def test_costs_of_a_variant_come_from_its_own_records_where_there_are_any(tmp_pa
         write_record(replace(record, timing={"fit_s": seconds, "predict_s": 0.0}), run.path(tmp_path))
     costs = estimate_costs([own, changed, unknown], tmp_path)
     assert [costs[run] - START_UP_S for run in (own, changed, unknown)] == [10.0, 50.0, 30.0]
+
+
+# --- how the runs are handed out
+
+
+def test_seeds_of_a_network_are_one_task_where_they_are_trained_together(tmp_path: Path) -> None:
+    networks, rules = ([Run(name, "synthetic-tiny", "count:5", seed) for seed in (0, 1)] for name in ("quick", "svm"))
+    variant = Run("quick", "synthetic-tiny", "count:5", 0, ("fit.epochs=2",))
+    runs = [*networks, *rules, variant]
+    assert tasks_of(runs, together=False) == [(run,) for run in runs]
+    assert tasks_of(runs, together=True) == [tuple(networks), (rules[0],), (rules[1],), (variant,)]
+    assert networks[0].arguments([4, 7])[-3:] == ["--seed", "4", "7"]
+
+
+class Launched:
+    """Stands for `subprocess.run`: writes the records of some seeds and ends with a code."""
+
+    def __init__(self, records: Path, written: tuple[int, ...], code: int) -> None:
+        self.records, self.written, self.code = records, written, code
+        self.commands: list[list[str]] = []
+        self.threads: list[str | None] = []
+
+    def __call__(self, command: list[str], env: dict[str, str], **_: Any) -> SimpleNamespace:
+        self.commands.append(command)
+        self.threads.append(env.get("OMP_NUM_THREADS"))
+        for seed in self.written:
+            path = Run("quick", "synthetic-tiny", "count:5", seed).path(self.records)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+        return SimpleNamespace(returncode=self.code, stdout="quick on it\nits.json\nother\n", stderr="first\nlast")
+
+
+def test_a_task_skips_what_is_recorded_and_names_what_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    task: Task = tuple(Run("quick", "synthetic-tiny", "count:5", seed) for seed in (0, 1, 2))
+    launched = Launched(tmp_path, (0, 1), 1)
+    launched([], {})
+    task[1].path(tmp_path).unlink()
+    launched.commands.clear()
+    monkeypatch.setattr(subprocess, "run", launched)
+
+    line, n_failed = execute(task, tmp_path, "cpu", threads=3, folder=tmp_path)
+    (command,) = launched.commands
+    assert command[command.index("--seed") + 1 :][:2] == ["1", "2"]
+    assert launched.threads[-1] == "3"
+    assert n_failed == 1
+    assert line.splitlines()[0] == "quick on it"
+    assert line.splitlines()[1].endswith("--seed 1 2: last")
+    (failure,) = tmp_path.rglob("failed-*.json")
+    assert json.loads(failure.read_text())["seed"] == 2
+
+    launched.written = (2,)
+    assert execute(task, tmp_path, "cpu", threads=None, folder=tmp_path) == ("quick on it", 0)
+    assert launched.threads[-1] == os.environ.get("OMP_NUM_THREADS")
+    assert not failure.exists()
+    assert execute(task, tmp_path, "cpu", threads=None, folder=tmp_path)[1] == 0
+    assert len(launched.commands) == 2, "all are recorded, nothing is started"
+
+
+@pytest.mark.parametrize(
+    ("cuda", "workers", "cores", "n_tasks", "threads"),
+    [
+        (False, None, 4, 4, 1),
+        (False, None, 16, 4, 4),  # four runs on sixteen cores
+        (False, 2, 4, 4, 2),
+        (True, None, 8, 1, 8),
+    ],
+)
+def test_workers_are_chosen(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    cuda: bool,
+    workers: int | None,
+    cores: int,
+    n_tasks: int,
+    threads: int,
+) -> None:
+    used: list[tuple[Task, int]] = []
+    monkeypatch.setattr(
+        campaign_runner, "execute", lambda task, threads, **_: (used.append((task, threads)), ("", 0))[1]
+    )
+    monkeypatch.setattr(campaign_runner, "find_device", lambda _: torch.device("cuda" if cuda else "cpu"))
+    monkeypatch.setattr(campaign_runner, "usable_cores", lambda: cores)
+    text = GRID.replace("coordinates-1nn", "quick").replace(", {other}", "")
+    assert sweep(campaign(tmp_path, seeds="4", text=text), tmp_path / "records", workers) == 0
+    assert len(used) == n_tasks
+    assert {chosen for _, chosen in used} == {threads}
+    assert sum(len(task) for task, _ in used) == 4
+
+
+def metrics_below(folder: Path) -> dict[tuple[str, int], Any]:
+    return {(record.recipe, record.seed): record.metrics for record in read_records(folder)}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
+def test_a_cluster_gives_the_same_records_even_if_a_worker_is_killed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from distributed import Client, LocalCluster
+
+    from hsilib import run as run_config
+
+    recipes = ("coordinates-1nn", "superpixel-vote")
+    path = campaign(tmp_path, seeds="3", text=GRID.replace("coordinates-1nn", ", ".join(recipes)))
+    cells = [(name, seed) for name in recipes for seed in range(3)]
+    configs = [replace(recipe(name), scene="synthetic-tiny", split="count:2", seed=seed) for name, seed in cells]
+    expected = {cell: run_config(config)[0].metrics for cell, config in zip(cells, configs, strict=True)}
+    there = tmp_path / "there"
+    killed: list[int] = []
+
+    def kill_one(address: str) -> None:
+        with Client(address, set_as_default=False) as client:
+            while not list(there.rglob("seed-*.json")):
+                time.sleep(0.05)
+            killed.append(next(iter(client.run(os.getpid).values())))
+        os.kill(killed[0], signal.SIGKILL)
+
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, memory_limit=0) as cluster:
+        thread = threading.Thread(target=kill_one, args=[cluster.scheduler_address])
+        thread.start()
+        assert sweep(path, there, scheduler=cluster.scheduler_address) == 0
+        thread.join()
+    assert killed
+    assert "[6/6," in capsys.readouterr().out
+    assert metrics_below(there) == expected
+    assert not list(there.rglob("failed-*"))
+
+
+@pytest.mark.slow
+def test_a_local_cluster(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from hsilib.cli import main
+
+    arguments = [str(campaign(tmp_path, seeds="2")), "--records", str(tmp_path / "records"), "--scheduler", "local"]
+    assert main(["sweep", *arguments]) == 0
+    assert "2 to do" in capsys.readouterr().out
+    assert len(metrics_below(tmp_path / "records")) == 2
+    assert main(["sweep", *arguments]) == 0
+    assert "0 to do" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "wrong", [["--workers", "0"], ["--workers", "two"], ["--workers", "2", "--scheduler", "local"]]
+)
+def test_workers_that_mean_nothing(tmp_path: Path, wrong: list[str]) -> None:
+    from hsilib.cli import main
+
+    with pytest.raises(SystemExit) as ended:
+        main(["sweep", str(campaign(tmp_path)), *wrong])
+    assert ended.value.code == 2

@@ -77,6 +77,18 @@ def test_the_same_command_twice_gives_the_same_record(tmp_path: Path, capsys: Pr
     assert paths[0].relative_to(tmp_path / "first") == paths[1].relative_to(tmp_path / "second")
 
 
+def test_several_seeds_leave_the_records_that_each_leaves_alone(tmp_path: Path, capsys: Printed) -> None:
+    assert run_quick(tmp_path / "together", "--seed", "4", "2", "4") == 0
+    lines = capsys.readouterr().out.splitlines()
+    paths = [Path(line) for line in lines[1::2]]
+    assert ["seed 4" in lines[0], "seed 2" in lines[2], len(lines)] == [True, True, 4]
+    for path, seed in zip(paths, (4, 2), strict=True):
+        run_quick(tmp_path / "alone", "--seed", str(seed))
+        alone = Path(capsys.readouterr().out.splitlines()[-1])
+        assert path.relative_to(tmp_path / "together") == alone.relative_to(tmp_path / "alone")
+        assert read_record(path).metrics == read_record(alone).metrics
+
+
 def test_the_class_map_lies_beside_the_record(tmp_path: Path, capsys: Printed) -> None:
     assert run_quick(tmp_path, "--map") == 0
     path = Path(capsys.readouterr().out.splitlines()[-1])

@@ -118,9 +118,10 @@ def test_settings_of_the_right_type_but_out_of_range(name: str, assignment: str)
 def test_every_key_that_is_offered_is_taken() -> None:
     for name in RECIPES:
         for key in setting_names(recipe(name).method):
-            value: Any = recipe(name).method
+            method: Any = recipe(name).method
+            value = method
             for part in key.split("."):
-                value = network_arguments("dual-branch")[part] if isinstance(value, dict) else getattr(value, part)
+                value = network_arguments(method.network)[part] if isinstance(value, dict) else getattr(value, part)
             changed(name, f"{key}={value}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,13 +12,14 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from hsilib import experiment
 from hsilib.config import Config, with_overrides
 from hsilib.data.load import load_scene
 from hsilib.data.scene import Scene
 from hsilib.data.splits import Split, make_split
 from hsilib.errors import InputError
-from hsilib.experiment import find_device, run
-from hsilib.models.method import Method, one_hot
+from hsilib.experiment import find_device, run, run_seeds, run_side_by_side, run_together
+from hsilib.models.method import SEEDS_TOGETHER, Method, one_hot
 from hsilib.recipes import recipe
 from hsilib.reporting.metrics import metrics_from_confusion
 from hsilib.reporting.records import Record
@@ -31,6 +33,10 @@ def small(name: str, **changes: Any) -> Config:
         "quick": [*SMALL_SETTINGS, "fit.epochs=3"],
         "random-forest": ["trees=5"],
         "svm": ["costs=(1.0, 100.0)", "gammas=1.0"],
+        "svm-emp": ["costs=(1.0, 100.0)", "gammas=1.0"],
+        "svm-multiscale": ["costs=(1.0, 100.0)", "gammas=1.0"],
+        "cegcn": ["model.width=16", "fit.epochs=3"],
+        "ssdgl": ["model.widths=(32, 32, 32, 32)", "model.inner_width=16", "fit.epochs=3"],
     }.get(name, [])
     where: dict[str, Any] = {"scene": "synthetic-tiny", "split": "percent:0.1", "device": "cpu"}
     config = replace(recipe(name), **(where | changes))
@@ -38,6 +44,7 @@ def small(name: str, **changes: Any) -> Config:
 
 
 RECIPE_NAMES = ["paper", "quick", "coordinates-1nn", "superpixel-vote", "svm", "random-forest"]
+RECIPE_NAMES += ["geodesic-1nn", "svm-emp", "svm-multiscale", "cegcn", "ssdgl"]
 
 
 def without_circumstances(record: Record) -> Record:
@@ -252,3 +259,62 @@ def test_every_recipe_copes_with_a_class_without_training_pixels(name: str) -> N
     record, class_map = run(config)
     assert record.split["untrained_classes"]
     assert class_map.max() <= 4
+
+
+# --- several seeds
+
+
+def test_seeds_trained_together_have_the_records_of_single_runs() -> None:
+    """Without dropout; rounding may move a pixel at the border of two classes."""
+    config = with_overrides(small("paper"), ["model.dropout=0.0", "tta=8"])
+    singles = [run(replace(config, seed=seed))[0] for seed in (0, 3)]
+    for (record, class_map), single in zip(run_together(config, [0, 3]), singles, strict=True):
+        assert (record.id, record.seed, record.config) == (single.id, single.seed, single.config)
+        assert record.split == single.split
+        assert record.metrics["overall_accuracy"] == pytest.approx(single.metrics["overall_accuracy"], abs=0.01)
+        assert record.model["history"]["train_loss"] == pytest.approx(single.model["history"]["train_loss"], abs=1e-3)
+        assert record.model["parameters"] == single.model["parameters"]
+        assert [stage["stage"] for stage in record.model["pretraining"]] == ["rm-ssl", "mr-ssl"]
+        assert class_map.shape == (24, 20)
+        assert record.timing[SEEDS_TOGETHER] == 2
+        assert SEEDS_TOGETHER not in single.timing
+        assert set(record.timing) - {SEEDS_TOGETHER} == set(single.timing)
+
+
+@pytest.mark.slow
+def test_seeds_side_by_side_have_the_records_of_single_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TQDM_DISABLE", "0")
+    config = small("quick")
+    singles = [run(replace(config, seed=seed)) for seed in (4, 0)]
+    for (record, class_map), (single, single_map) in zip(
+        run_side_by_side(config, [4, 0], workers=2), singles, strict=True
+    ):
+        assert without_circumstances(record) == without_circumstances(single)
+        assert np.array_equal(class_map, single_map)
+    assert os.environ["TQDM_DISABLE"] == "0", "what was set for the processes is taken back"
+
+
+@pytest.mark.parametrize(
+    ("device", "name", "threads", "n_seeds", "way"),
+    [
+        ("cuda", "quick", 4, 3, "together"),
+        ("cuda", "svm", 4, 3, "one after the other"),
+        ("cpu", "quick", 1, 3, "one after the other"),
+        ("cpu", "quick", 4, 3, "3 side by side"),
+        ("cpu", "svm", 2, 3, "2 side by side"),
+        ("cpu", "quick", 4, 1, "one after the other"),
+    ],
+)
+def test_the_way_is_chosen(
+    monkeypatch: pytest.MonkeyPatch, device: str, name: str, threads: int, n_seeds: int, way: str
+) -> None:
+    ways: list[str] = []
+    monkeypatch.setattr(experiment, "find_device", lambda _: torch.device(device))
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    monkeypatch.setattr(experiment, "run", lambda _: ways.append("one after the other"))
+    monkeypatch.setattr(experiment, "run_together", lambda _, seeds: (ways.append("together"), seeds)[1])
+    monkeypatch.setattr(
+        experiment, "run_side_by_side", lambda _, seeds, workers: (ways.append(f"{workers} side by side"), seeds)[1]
+    )
+    assert len(list(run_seeds(recipe(name), range(n_seeds)))) == n_seeds
+    assert set(ways) == {way}

@@ -1,6 +1,6 @@
 """Two ways to do the same, timed in turns, and what a benchmark reports.
 
-Contents: `Comparison`, `Report`, `compare`.
+Contents: `Comparison`, `Report`, `compare`, `timed`.
 """
 
 from __future__ import annotations
@@ -99,14 +99,14 @@ def compare(
     with progress(total, what, "run") as bar:
         for repeat in range(-warm_up, repeats):
             for side, (_, function) in sides.items():
-                seconds = _timed(function)
+                seconds = timed(function)
                 if repeat >= 0:
                     times[side].append(seconds)
                 bar.update()
     return Comparison(what, baseline[0], ours[0], times["baseline"], times["ours"])
 
 
-def _timed(function: Callable[[], object]) -> float:
+def timed(function: Callable[[], object]) -> float:
     """Seconds of one call; a GPU's work is waited for."""
     _synchronize()
     started = time.perf_counter()

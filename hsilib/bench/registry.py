@@ -11,7 +11,15 @@ import torch
 
 from hsilib.bench.comparison import Report
 from hsilib.bench.dense import bench_dense
+from hsilib.bench.growth import bench_growth
+from hsilib.bench.pipeline import bench_pipeline
+from hsilib.bench.raster import bench_raster
+from hsilib.bench.seeds import bench_seeds
 
 BENCHMARKS: dict[str, Callable[[torch.device], Report]] = {
     "dense": bench_dense,
+    "pipeline": bench_pipeline,
+    "growth": bench_growth,
+    "seeds": bench_seeds,
+    "raster": bench_raster,
 }

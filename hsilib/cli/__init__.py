@@ -1,4 +1,4 @@
-"""The command line: ``hsilib scenes | fetch | run | sweep | bench | claims``; a file a command.
+"""The command line: ``hsilib scenes | fetch | run | predict | sweep | bench | claims``; a file a command.
 
 Exit codes: 0 done, 1 some runs of a campaign failed, 2 the input cannot be used (one sentence on
 standard error says why), 130 interrupted.
@@ -10,7 +10,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from hsilib.cli import bench, claims, run, scenes, sweep
+from hsilib.cli import bench, claims, predict, run, scenes, sweep
 from hsilib.errors import InputError
 
 
@@ -31,6 +31,6 @@ def build_parser() -> argparse.ArgumentParser:
     """The parser of every command."""
     parser = argparse.ArgumentParser(prog="hsilib", description="Classify hyperspectral scenes from very few labels.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (scenes, run, sweep, bench, claims):
+    for command in (scenes, run, predict, sweep, bench, claims):
         command.add_to(commands)
     return parser

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -13,7 +15,10 @@ import torch
 from hsilib.bench.comparison import Report
 from hsilib.bench.registry import BENCHMARKS
 from hsilib.cli.common import table
-from hsilib.experiment import find_device, machine
+from hsilib.experiment import find_device
+from hsilib.files import ensure_writable
+from hsilib.provenance import machine
+from hsilib.reporting.benchmarks import DEFAULT_BENCHMARKS, write_benchmark
 
 if TYPE_CHECKING:
     from hsilib.cli.common import Commands
@@ -25,6 +30,14 @@ def add_to(commands: Commands) -> None:
     benching.add_argument("name", choices=BENCHMARKS, metavar="NAME", help=", ".join(BENCHMARKS))
     benching.add_argument("--json", action="store_true", help="one JSON object on standard output")
     benching.add_argument(
+        "--write",
+        type=Path,
+        nargs="?",
+        const=DEFAULT_BENCHMARKS,
+        metavar="FOLDER",
+        help=f"also store the report in a folder ({DEFAULT_BENCHMARKS}), as NAME-cpu.json or NAME-GPU.json",
+    )
+    benching.add_argument(
         "--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto takes CUDA when found"
     )
     benching.add_argument("--threads", type=int, default=2, help="CPU threads (%(default)s)")
@@ -32,15 +45,18 @@ def add_to(commands: Commands) -> None:
 
 
 def run_benchmark(options: argparse.Namespace) -> None:
-    """Run one benchmark and print what it found."""
+    """Run one benchmark, print what it found and, if asked for, store it."""
     torch.set_num_threads(options.threads)
     device = find_device(options.device)
+    if options.write:
+        ensure_writable(options.write)  # before the long part, not after it
     started = datetime.now(UTC)
     report = BENCHMARKS[options.name](device)
-    if options.json:
-        print(json.dumps(report.as_dict() | {"provenance": machine(device, started)}, indent=1))
-    else:
-        print(described(report))
+    content = report.as_dict() | {"provenance": machine(device, started)}
+    print(json.dumps(content, indent=1) if options.json else described(report))
+    if options.write:
+        path = write_benchmark(options.write, content, cuda=device.type == "cuda")
+        print(path, file=sys.stderr if options.json else sys.stdout)
 
 
 def described(report: Report) -> str:

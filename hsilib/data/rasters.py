@@ -1,14 +1,12 @@
 """Images on disk that are read window by window: GeoTIFF, ENVI and what else GDAL reads; NetCDF and Zarr.
 
-Contents: `Window`, `Raster`, `open_raster`, `find_raster`.
+Contents: `Window`, `Raster`, `open_raster`, `find_raster`, `missing_package`.
 """
 
 from __future__ import annotations
 
-import importlib
-import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,11 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hsilib.data.array_rasters import ARRAY_SUFFIXES, open_array_raster
 from hsilib.errors import InputError
 
+ARRAY_SUFFIXES = (".nc", ".zarr")
 ENVI_DATA_SUFFIXES = ("", ".img", ".dat", ".raw", ".bsq", ".bil", ".bip", ".bin")
-GDAL_CACHE_MB = 128  # GDAL's own default is 5 % of the machine's memory
 
 
 class Window(NamedTuple):
@@ -45,9 +42,9 @@ class Raster:
     ----------
     shape : rows, columns and bands.
     dtype : of the values as they are stored; no scale or offset is applied.
-    crs, transform : georeferencing (WKT; six affine coefficients in rasterio's order), or None.
+    crs, transform : georeferencing (WKT; six affine coefficients as rasterio orders them), or None.
     nodata : the value that stands for "not measured", or None.
-    read : reads the pixels of a `Window`: (h, w, S).
+    read : a window's values, (h, w, S).
     """
 
     shape: tuple[int, int, int]
@@ -60,30 +57,76 @@ class Raster:
 
 @contextmanager
 def open_raster(source: str | Path) -> Iterator[Raster]:
-    """Open an image for reading; nothing is read before it is asked for.
+    """Open an image; its values are read when they are asked for.
 
     Parameters
     ----------
-    source : a GeoTIFF, an ENVI data file or its ``.hdr``, any other file that GDAL reads, a ``.nc`` file or
-        a ``.zarr`` folder. ``FILE.nc:VARIABLE`` names one of several variables.
+    source : a GeoTIFF, an ENVI data file or its ``.hdr``, any other file that GDAL reads, a ``.nc`` file or a
+        ``.zarr`` folder. ``FILE.nc:VARIABLE`` names one of several variables.
 
     Raises
     ------
-    InputError : no such file, an unknown format, a damaged file, missing optional packages. `Raster.read`
-        raises it too.
+    InputError : no such file, an unknown format, a damaged file, or optional packages are missing. `Raster.read`
+        raises it where the file turns out to be damaged.
     """
     path, variable = find_raster(source)
-    for package in ("rasterio", *(["xarray"] if path.suffix.lower() in ARRAY_SUFFIXES else [])):
-        try:
-            importlib.import_module(package)
-        except ImportError as error:
-            raise InputError(f"{path}: this needs the package {package}: pip install 'hsilib[geo]'.") from error
-    with _readable(path):
-        opened = open_array_raster(path, variable) if path.suffix.lower() in ARRAY_SUFFIXES else _open_with_gdal(path)
-        raster = opened.__enter__()
     try:
+        from hsilib.data.array_raster import open_with_xarray
+        from hsilib.data.gdal_raster import open_with_gdal
+    except ImportError as error:
+        raise missing_package(error) from error
+    with ExitStack() as stack:
+        with _damage_named(path):
+            opened = open_with_xarray(path, variable) if path.suffix in ARRAY_SUFFIXES else open_with_gdal(path)
+            raster = stack.enter_context(opened)
         if raster.dtype.kind not in "iuf" or 0 in raster.shape:
             raise InputError(f"{path}: {raster.shape} values of type {raster.dtype}; expected real numbers.")
-        yield raster
-    finally:
-        opened.__exit__(None, None, None)
+
+        def read(window: Window) -> NDArray[np.generic]:
+            with _damage_named(path):
+                return raster.read(window)
+
+        yield replace(raster, read=read)
+
+
+@contextmanager
+def _damage_named(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:  # what the format libraries raise on damaged bytes has no common base
+        raise InputError(
+            f"{path}: cannot be read ({error}); expected GeoTIFF, ENVI, NetCDF or Zarr, and a whole file."
+        ) from error
+
+
+def missing_package(error: ImportError) -> InputError:
+    """What to say where an optional package is not installed."""
+    return InputError(f"images on disk need the package {error.name}: pip install 'hsilib[geo]'.")
+
+
+def find_raster(source: str | Path) -> tuple[Path, str | None]:
+    """The file or folder that holds the values, and the variable's name if one was given.
+
+    Raises
+    ------
+    InputError : there is no such file, or an ENVI header without its data.
+    """
+    text, variable = str(source), None
+    before, colon, after = text.rpartition(":")
+    if colon and Path(before).suffix in ARRAY_SUFFIXES:
+        text, variable = before, after
+    path = Path(text)
+    if not path.exists():
+        raise InputError(f"{path}: no such file.")
+    if path.suffix.lower() == ".hdr":
+        stem = path.with_suffix("")
+        candidates = [stem.with_name(stem.name + suffix) for suffix in ENVI_DATA_SUFFIXES]
+        data = next((candidate for candidate in candidates if candidate.is_file()), None)
+        if data is None:
+            raise InputError(f"{path}: its ENVI data file is not beside it; looked for {stem} and {stem}.img, .dat, ….")
+        return data, None
+    if path.is_dir() and path.suffix != ".zarr":
+        raise InputError(f"{path}: a folder; expected an image.")
+    return path, variable

@@ -21,8 +21,8 @@ class Standardizer:
     ----------
     mean, scale : (S,) float64, in the cube's own units.
     fitted_on : which pixels, in words.
-    projection : (k, S) float64 that takes standardised spectra to their first k principal components, each of
-        unit variance (whitened); None leaves the bands as they are.
+    projection : (k, S) float64 that takes standardised spectra to their first k principal components; None leaves
+        the bands as they are.
     """
 
     mean: NDArray[np.float64]
@@ -31,12 +31,14 @@ class Standardizer:
     projection: NDArray[np.float64] | None = None
 
     @classmethod
-    def fit(cls, cube: NDArray[np.generic], components: int = 0) -> Standardizer:
+    def fit(cls, cube: NDArray[np.generic], components: int = 0, whiten: bool = True) -> Standardizer:
         """Fit on every pixel of ``cube`` (H, W, S): unlabelled pixels may be used, the setting is transductive.
 
         Parameters
         ----------
         components : k, how many principal components to keep; 0 keeps the bands.
+        whiten : give each component unit variance. Without it the projection is a rotation, and all S components
+            hold what the bands hold, distances between spectra included.
 
         Raises
         ------
@@ -45,7 +47,7 @@ class Standardizer:
         spectra = cube.reshape(-1, cube.shape[-1])
         deviation = spectra.std(axis=0, dtype=np.float64)
         mean, scale = spectra.mean(axis=0, dtype=np.float64), np.where(deviation > 0, deviation, 1.0)
-        projection = principal_components((spectra - mean) / scale, components) if components else None
+        projection = principal_components((spectra - mean) / scale, components, whiten) if components else None
         return cls(mean, scale, "all pixels of the scene", projection)
 
     def apply(self, spectra: NDArray[Any]) -> NDArray[np.float32]:
@@ -54,8 +56,8 @@ class Standardizer:
         return (scaled if self.projection is None else scaled @ self.projection.T).astype(np.float32)
 
 
-def principal_components(spectra: NDArray[np.float64], k: int) -> NDArray[np.float64]:
-    """(k, S) rows that project centred ``spectra`` (N, S) to their k directions of largest variance, whitened.
+def principal_components(spectra: NDArray[np.float64], k: int, whiten: bool = True) -> NDArray[np.float64]:
+    """(k, S) rows that project centred ``spectra`` (N, S) to their k directions of largest variance.
 
     Each direction's sign is such that its largest weight is positive, so that it does not depend on the solver.
 
@@ -70,4 +72,4 @@ def principal_components(spectra: NDArray[np.float64], k: int) -> NDArray[np.flo
         raise InputError(f"components is {k}; this scene has 1 to {at_most} principal components.")
     axes, variances = axes[:k], variances[:k]
     signs = np.sign(np.take_along_axis(axes, np.abs(axes).argmax(axis=1, keepdims=True), axis=1))
-    return signs * axes / np.sqrt(variances)[:, None]
+    return signs * axes / (np.sqrt(variances)[:, None] if whiten else 1.0)

@@ -5,7 +5,10 @@ Contents: `NetworkOptions`, `NetworkMethod`.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,11 +20,15 @@ from hsilib.data.scene import Scene
 from hsilib.data.splits import Split
 from hsilib.data.standardize import Standardizer
 from hsilib.inference.tta import predict_proba, scene_views
-from hsilib.models.method import Method
+from hsilib.models.checkpoint import save_model
+from hsilib.models.method import SEEDS_TOGETHER, Method
 from hsilib.models.registry import create_model
 from hsilib.training.fit import fit
 from hsilib.training.fit_options import FitOptions
 from hsilib.training.pretrain import PretrainOptions, pretrain
+from hsilib.training.pretrained import StageReport
+from hsilib.training.spectral_train import Curriculum, SpectralTrainOptions
+from hsilib.training.state import FitHistory
 
 
 @dataclass(frozen=True)
@@ -34,6 +41,7 @@ class NetworkOptions:
     model : the network's own arguments, such as ``patch_size`` or ``spectral_width``.
     pretrain : the self-supervised stages before the training.
     fit : the training loop's settings.
+    spectral_train : a curriculum over principal components and patch sizes, for any network.
     tta : views of the scene that are averaged at the end; 0, 8 or 16.
     """
 
@@ -41,6 +49,7 @@ class NetworkOptions:
     model: dict[str, Any] = field(default_factory=dict)
     pretrain: PretrainOptions = field(default_factory=PretrainOptions)
     fit: FitOptions = field(default_factory=FitOptions)
+    spectral_train: SpectralTrainOptions = field(default_factory=SpectralTrainOptions)
     tta: int = 0
     uses_spectra: ClassVar[bool] = True
 
@@ -60,24 +69,55 @@ class NetworkMethod(Method):
 
     def fit(self, scene: Scene, split: Split, generator: torch.Generator) -> None:
         """Build, standardise on all pixels, pre-train, train; the weights of the best validation epoch stay."""
-        self.seed = int(torch.randint(2**31 - 1, (), generator=generator))
         cache, checkpoint = (self.workspace.pretrained, self.workspace.checkpoint) if self.workspace else (None, None)
-        # Initial weights and dropout draw from torch's global stream; it is seeded here and restored after.
+        self.draw_seed(generator)
+        with self.own_randomness():
+            self.create_model(scene)
+            sampler = PatchSampler(scene.cube, self.model.patch_size, self.device)
+            stages = pretrain(self.model, sampler, split, self.options.pretrain, self.seed, cache)
+            options, curriculum = self.options.fit, None
+            if self.options.spectral_train.stages:
+                curriculum = Curriculum(self.model, scene.cube, self.options.spectral_train, options.epochs)
+                options = curriculum.shortened(options)
+            self.fitted(stages, fit(self.model, sampler, split, options, generator, checkpoint, curriculum))
+
+    def draw_seed(self, generator: torch.Generator) -> None:
+        """Draw what initial weights, dropout and pre-training draw from."""
+        self.seed = int(torch.randint(2**31 - 1, (), generator=generator))
+
+    @contextmanager
+    def own_randomness(self) -> Iterator[None]:
+        """Initial weights and dropout draw from torch's global stream; it is seeded here and restored after."""
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(self.seed)
-            model = create_model(self.options.network, scene.n_bands, scene.n_classes, **self.options.model)
-            model.set_standardizer(Standardizer.fit(scene.cube))
-            self.model = model.to(self.device)
-            sampler = PatchSampler(scene.cube, model.patch_size, self.device)
-            self.stages = pretrain(self.model, sampler, split, self.options.pretrain, self.seed, cache)
-            self.history = fit(self.model, sampler, split, self.options.fit, generator, checkpoint)
-        pretrain_s = sum((stage.seconds for stage in self.stages), 0.0)
-        self.seconds = {"pretrain_s": round(pretrain_s, 3), "fit_s": round(self.history.seconds, 3)}
+            yield
+
+    def create_model(self, scene: Scene) -> None:
+        """A network with fresh weights, standardised on all pixels; for SpectralTrain on principal components."""
+        options, whiten = self.options.model, True
+        if self.options.spectral_train.stages and not options.get("components"):
+            options = {**options, "components": min(self.options.spectral_train.components, scene.n_bands)}
+            whiten = False
+        model = create_model(self.options.network, scene.n_bands, scene.n_classes, **options)
+        model.set_standardizer(Standardizer.fit(scene.cube, model.n_components, whiten))
+        self.model = model.to(self.device)
+
+    def fitted(self, stages: list[StageReport], history: FitHistory, together: int = 1) -> None:
+        """Keep what the training came to; ``together`` methods shared the time."""
+        self.stages, self.history = stages, history
+        pretrain_s = sum((stage.seconds for stage in stages), 0.0)
+        self.seconds = {"pretrain_s": round(pretrain_s, 3), "fit_s": round(history.seconds, 3)}
+        if together > 1:
+            self.seconds |= {SEEDS_TOGETHER: together}
 
     def predict_proba(self, scene: Scene) -> NDArray[np.float32]:
         """(H, W, K) softmax of the dense logits, averaged over the views of ``tta``."""
         generator = torch.Generator().manual_seed(self.seed)
         return predict_proba(self.model, scene.cube, self.options.tta, generator).cpu().numpy()
+
+    def save(self, path: Path, class_names: Sequence[str]) -> None:
+        """Write the network, with the names of its classes, as `load_model` reads it."""
+        save_model(self.model, path, class_names)
 
     def details(self) -> dict[str, Any]:
         """Number of parameters, the curves, the chosen epoch and what pre-training came to."""

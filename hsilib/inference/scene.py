@@ -1,6 +1,6 @@
 """A network's logits for a whole scene: in one dense pass, or patch by patch to check it.
 
-Contents: `predict_logits`, `predict_padded`, `in_tiles`, `predict_logits_patchwise`.
+Contents: `predict_logits`, `predict_padded`, `padded_windows`, `in_tiles`, `map_tiles`, `predict_logits_patchwise`.
 """
 
 from __future__ import annotations
@@ -11,11 +11,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hsilib.data.patches import PatchSampler, padded_scene
+from hsilib.data.patches import PatchSampler, reflected_indices
 from hsilib.models.network import Network
 
-TILE = 64
-PATCHES_AT_ONCE = 256
+TILE = 256  # a multiple of every network's own tile
+PATCHES_AT_ONCE = 64
+
+# Rows and columns of the padded scene → their values, (h, w, S) float32 on the model's device.
+Windows = Callable[[slice, slice], torch.Tensor]
 
 
 def predict_logits(model: Network, cube: NDArray[np.generic]) -> torch.Tensor:
@@ -32,15 +35,16 @@ def predict_logits(model: Network, cube: NDArray[np.generic]) -> torch.Tensor:
     -------
     (H, W, K) float32 on the model's device.
     """
-    return predict_padded(model, padded_scene(cube, model.patch_size // 2, model.band_mean.device))
+    model.eval()
+    windows = padded_windows(cube, model.patch_size // 2, model.band_mean.device)
+    return map_tiles(model.folded(), windows, cube.shape[:2], model.patch_size - 1, model.tile)
 
 
-@torch.inference_mode()
 def predict_padded(model: Network, padded: torch.Tensor) -> torch.Tensor:
     """The same for values that have their margin of one patch radius r already.
 
-    Tiles of ``TILE`` × ``TILE`` pixels are counted from the first pixel. So a part of a scene that starts at a
-    multiple of ``TILE`` gives the same numbers, to the bit, as the whole scene does there.
+    Tiles are counted from the first pixel. So a part of a scene that starts at a multiple of ``TILE``, in rows and
+    in columns, gives the same numbers, to the bit, as the whole scene does there.
 
     Parameters
     ----------
@@ -51,33 +55,59 @@ def predict_padded(model: Network, padded: torch.Tensor) -> torch.Tensor:
     (H, W, K) float32 on the model's device.
     """
     model.eval()
-    return in_tiles(model.forward_map, padded, 2 * (model.patch_size // 2))
+    return in_tiles(model.folded(), padded, model.patch_size - 1, model.tile)
 
 
-def in_tiles(function: Callable[[torch.Tensor], torch.Tensor], padded: torch.Tensor, margin: int) -> torch.Tensor:
+def padded_windows(cube: NDArray[np.generic], radius: int, device: torch.device) -> Windows:
+    """Windows of the scene with mirrored borders, as of `padded_scene`, which is never built as a whole."""
+    rows, cols = (reflected_indices(n, radius) for n in cube.shape[:2])
+
+    def window(of_rows: slice, of_cols: slice) -> torch.Tensor:
+        values = cube[np.ix_(rows[of_rows], cols[of_cols])]
+        return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32)).to(device)
+
+    return window
+
+
+def in_tiles(
+    function: Callable[[torch.Tensor], torch.Tensor], padded: torch.Tensor, margin: int, tile: int = Network.tile
+) -> torch.Tensor:
     """Apply ``function``, (1, S, h + margin, w + margin) → (1, C, h, w), tile by tile.
 
     Parameters
     ----------
     padded : (H + margin, W + margin, S).
+    tile : side of a tile.
 
     Returns
     -------
     (H, W, C).
     """
-    values = padded.permute(2, 0, 1)[None]
-    rows, cols = padded.shape[0] - margin, padded.shape[1] - margin
-    strips = [
-        torch.cat(
-            [
-                function(values[:, :, top : top + TILE + margin, left : left + TILE + margin])[0]
-                for left in range(0, cols, TILE)
-            ],
-            dim=2,
-        )
-        for top in range(0, rows, TILE)
-    ]
-    return torch.cat(strips, dim=1).permute(1, 2, 0)
+    size = padded.shape[0] - margin, padded.shape[1] - margin
+    return map_tiles(function, lambda rows, cols: padded[rows, cols], size, margin, tile)
+
+
+@torch.inference_mode()
+def map_tiles(
+    function: Callable[[torch.Tensor], torch.Tensor],
+    windows: Windows,
+    size: tuple[int, ...],
+    margin: int,
+    tile: int,
+) -> torch.Tensor:
+    """The same for a scene of ``size`` (H, W) whose values come window by window. (H, W, C)."""
+    rows, cols = size
+    result: torch.Tensor | None = None
+    for top in range(0, rows, tile):
+        for left in range(0, cols, tile):
+            bottom, right = min(top + tile, rows), min(left + tile, cols)
+            values = windows(slice(top, bottom + margin), slice(left, right + margin))
+            found = function(values.permute(2, 0, 1)[None])[0].permute(1, 2, 0)
+            if result is None:
+                result = found.new_empty(rows, cols, found.shape[2])
+            result[top:bottom, left:right] = found
+    assert result is not None
+    return result
 
 
 @torch.inference_mode()

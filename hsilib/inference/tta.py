@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from hsilib.errors import InputError
-from hsilib.inference.scene import predict_logits
+from hsilib.inference.scene import map_tiles, padded_windows, predict_logits
 from hsilib.models.network import Network
 from hsilib.progress import progress
 from hsilib.training.augment import N_ORIENTATIONS
@@ -70,10 +70,7 @@ def predict_view(model: Network, cube: NDArray[np.generic], view: View, generato
     -------
     (H, W, K) float32 on the model's device.
     """
-    turned = _turned(cube, view.orientation)
-    # The copy is for torch, which takes no array that runs backwards.
-    turned = _noisy(turned, view.noise, generator) if view.noise else turned.copy()
-    return _turned_back(predict_logits(model, turned).softmax(dim=-1), view.orientation)
+    return _predict_view(model, cube, view, view.noise * _band_range(cube) if view.noise else None, generator)
 
 
 @torch.inference_mode()
@@ -81,7 +78,8 @@ def predict_proba(model: Network, cube: NDArray[np.generic], views: int, generat
     """Mean of the views' probabilities; each pixel weights its views by softmax(2 · confidence).
 
     The confidence of a view at a pixel is its largest probability there. So weights differ by a
-    factor of e² at most. One view is held at a time, and beside it the sums Σ e^{2c} p and Σ e^{2c}.
+    factor of e² at most. Views without noise are averaged tile by tile and share what turning does not change
+    (`Network.folded_views`). Of views with noise one is held at a time, and beside it the sums Σ e^{2c} p and Σ e^{2c}.
 
     Parameters
     ----------
@@ -97,26 +95,56 @@ def predict_proba(model: Network, cube: NDArray[np.generic], views: int, generat
     ------
     InputError : a number of views that is not in ``VIEWS``.
     """
-    first, *others = scene_views(views)
-    proba = predict_view(model, cube, first, generator)
-    if not others:
-        return proba
-    weights = _weights(proba)
-    total = weights * proba
+    chosen = scene_views(views)
+    if len(chosen) == 1:
+        return predict_view(model, cube, chosen[0], generator)
+    if not any(view.noise for view in chosen):
+        return _mean_of_orientations(model, cube)
+    band_range = _band_range(cube)
+    device = model.band_mean.device
+    total = torch.zeros(*cube.shape[:2], model.n_classes, device=device)
+    weights = torch.zeros(*cube.shape[:2], 1, device=device)
     with progress(views, "test-time augmentation", "view") as bar:
-        bar.update()
-        for view in others:
-            proba = predict_view(model, cube, view, generator)
-            weight = _weights(proba)
-            total += weight * proba
+        for view in chosen:
+            proba = _predict_view(model, cube, view, view.noise * band_range, generator)
+            weight = _weights(proba, dim=-1)
+            total.addcmul_(weight, proba)
             weights += weight
             bar.update()
     return total / weights
 
 
-def _weights(proba: torch.Tensor) -> torch.Tensor:
-    """(H, W, 1) e^{2c}, the softmax's numerators; c is at most 1, so nothing overflows."""
-    return torch.exp(CONFIDENCE_FACTOR * proba.amax(dim=-1, keepdim=True))
+def _mean_of_orientations(model: Network, cube: NDArray[np.generic]) -> torch.Tensor:
+    """(H, W, K) mean of the eight views without noise, of one tile after the other."""
+    model.eval()
+    forward = model.folded_views(range(N_ORIENTATIONS))
+
+    def mean(x: torch.Tensor) -> torch.Tensor:
+        proba = forward(x).softmax(dim=1)
+        weights = _weights(proba, dim=1)
+        return (weights * proba).sum(dim=0, keepdim=True) / weights.sum(dim=0)
+
+    windows = padded_windows(cube, model.patch_size // 2, model.band_mean.device)
+    return map_tiles(mean, windows, cube.shape[:2], model.patch_size - 1, model.tile)
+
+
+def _predict_view(
+    model: Network,
+    cube: NDArray[np.generic],
+    view: View,
+    deviation: NDArray[np.float32] | None,
+    generator: torch.Generator,
+) -> torch.Tensor:
+    """See `predict_view`; ``deviation`` (S,) is the noise's in each band's own unit."""
+    turned = _turned(cube, view.orientation)
+    if deviation is not None:
+        turned = _noisy(turned, deviation, generator)
+    return _turned_back(predict_logits(model, turned).softmax(dim=-1), view.orientation)
+
+
+def _weights(proba: torch.Tensor, dim: int) -> torch.Tensor:
+    """e^{2c}, the softmax's numerators; c is at most 1, so nothing overflows. ``dim``: the classes, kept as one."""
+    return torch.exp(CONFIDENCE_FACTOR * proba.amax(dim=dim, keepdim=True))
 
 
 def _turned(cube: NDArray[np.generic], orientation: int) -> NDArray[np.generic]:
@@ -130,10 +158,17 @@ def _turned_back(values: torch.Tensor, orientation: int) -> torch.Tensor:
     return torch.rot90(values.flip(1) if orientation >= 4 else values, -(orientation % 4))
 
 
-def _noisy(cube: NDArray[np.generic], level: float, generator: torch.Generator) -> NDArray[np.float32]:
-    """The cube in float32 with noise of ``level`` · (max − min) of each band: one new array, filled in place."""
+def _band_range(cube: NDArray[np.generic]) -> NDArray[np.float32]:
+    """(S,) each band's largest value in the scene minus its smallest."""
     low, high = (np.asarray(edge(axis=(0, 1)), dtype=np.float32) for edge in (cube.min, cube.max))
+    return high - low
+
+
+def _noisy(
+    cube: NDArray[np.generic], deviation: NDArray[np.float32], generator: torch.Generator
+) -> NDArray[np.float32]:
+    """The cube in float32 with noise of ``deviation`` (S,): one new array, filled in place."""
     noisy = torch.randn(cube.shape, generator=generator).numpy()
-    noisy *= np.float32(level) * (high - low)
+    noisy *= deviation
     noisy += cube
     return noisy

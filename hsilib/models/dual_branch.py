@@ -5,11 +5,15 @@ Contents: `DualBranch`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import ClassVar
+
 import torch
 from torch import nn
 
 from hsilib.errors import InputError
 from hsilib.models.encoders import SpatialEncoder, SpectralEncoder
+from hsilib.models.folding import FoldedDualBranch
 from hsilib.models.fusion import create_fusion
 from hsilib.models.network import Network
 
@@ -32,6 +36,8 @@ class DualBranch(Network):
     fusion : ``temperature``, ``fixed-temperature`` (T stays 1) or ``concatenation``.
     components : principal components to work on; 0 works on all bands, as described.
     """
+
+    tile: ClassVar[int] = 256  # strips of its rows fit the cache; large tiles have little margin
 
     def __init__(
         self,
@@ -76,3 +82,11 @@ class DualBranch(Network):
         """(N, S, H + P − 1, W + P − 1) raw values → (N, hidden_width, H, W)."""
         x = self.prepare(x)
         return self.hidden(self.fusion(self.spectral(x), self.spatial(x)))
+
+    def folded(self) -> FoldedDualBranch:
+        """See `FoldedDualBranch`."""
+        return FoldedDualBranch(self)
+
+    def folded_views(self, orientations: Sequence[int]) -> FoldedDualBranch:
+        """The same; the spectral branch, which is blind to orientation, is computed once for all views."""
+        return FoldedDualBranch(self, orientations)

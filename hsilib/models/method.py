@@ -6,7 +6,7 @@ Contents: `Workspace`, `Method`, `MethodOptions`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -18,6 +18,9 @@ from numpy.typing import NDArray
 
 from hsilib.data.scene import Scene
 from hsilib.data.splits import Split
+from hsilib.errors import InputError
+
+SEEDS_TOGETHER = "seeds_together"  # in a record's timing: its seconds are a share of what so many runs took at once
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,8 @@ class Method(ABC):
     Attributes
     ----------
     workspace : set by who runs the method; None keeps nothing on disk.
-    seconds : what the stages of `fit` took, if it has any, as they go into the record's ``timing``.
+    seconds : what the stages of `fit` took, if it has any, as they go into the record's ``timing``. Where several
+        methods were fitted together, their number stands beside it as ``SEEDS_TOGETHER``.
     """
 
     workspace: Workspace | None = None
@@ -65,6 +69,15 @@ class Method(ABC):
     @abstractmethod
     def predict_proba(self, scene: Scene) -> NDArray[np.float32]:
         """(H, W, K) class probabilities that sum to 1."""
+
+    def save(self, path: Path, class_names: Sequence[str]) -> None:
+        """Write the fitted network to one file, for `hsilib.predict.classify_raster`.
+
+        Raises
+        ------
+        InputError : the method has no network, or the folder cannot be written.
+        """
+        raise InputError(f"{type(self).__name__} trains no network, so there is none to save.")
 
     def details(self) -> dict[str, Any]:
         """What the record keeps of the fitted method: parameters, choices made on validation, curves."""

@@ -1,11 +1,12 @@
 """What every network has in common: standardisation at the entry, a head that can be replaced.
 
-Contents: `Network`.
+Contents: `Network`, `turned`, `turned_back`.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
@@ -28,8 +29,10 @@ class Network(nn.Module):
         S where that is 0.
     name, options : what `create_model` was called with; a checkpoint keeps them.
     n_features : channels that go into the head.
+    tile : side, in pixels, of the tiles in which a dense pass over a scene is cheap in time and memory.
     """
 
+    tile: ClassVar[int] = 64
     n_features: int
     name: str
     options: dict[str, Any]
@@ -80,9 +83,43 @@ class Network(nn.Module):
         """(N, S, H + P − 1, W + P − 1) raw values → logits (N, K, H, W)."""
         return self.forward_head(self.forward_features(x))
 
+    def folded(self) -> Callable[[torch.Tensor], torch.Tensor]:
+        """`forward_map` for one (1, S, …, …) map in evaluation mode, with the weights as they are now.
+
+        A network may return something faster that is equal to float precision. Fold anew after every change
+        of the weights; it is cheap.
+        """
+        return self.forward_map
+
+    def folded_views(self, orientations: Sequence[int]) -> Callable[[torch.Tensor], torch.Tensor]:
+        """The same in several views: (1, S, H + P − 1, W + P − 1) → (V, K, H, W), each view laid back.
+
+        Parameters
+        ----------
+        orientations : V numbers 0…7 as in `hsilib.training.augment.orient`: quarter turns, mirrored from 4 on.
+        """
+        forward = self.folded()
+
+        def views(x: torch.Tensor) -> torch.Tensor:
+            return torch.cat([turned_back(forward(turned(x, k)), k) for k in orientations])
+
+        return views
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(N, S, P, P) raw patches → logits (N, K)."""
         expected = (self.n_bands, self.patch_size, self.patch_size)
         if x.shape[1:] != expected:
             raise ValueError(f"patches have shape {tuple(x.shape)}; expected (N, {', '.join(map(str, expected))}).")
         return self.forward_map(x).flatten(1)
+
+
+def turned(x: torch.Tensor, orientation: int) -> torch.Tensor:
+    """Turn maps (…, H, W) by 90° · (orientation mod 4), then mirror left and right from 4 on."""
+    x = torch.rot90(x, orientation % 4, dims=(-2, -1))
+    return x.flip(-1) if orientation >= 4 else x
+
+
+def turned_back(x: torch.Tensor, orientation: int) -> torch.Tensor:
+    """Undo `turned`."""
+    x = x.flip(-1) if orientation >= 4 else x
+    return torch.rot90(x, -(orientation % 4), dims=(-2, -1))

@@ -11,18 +11,38 @@ from collections.abc import Callable
 
 from hsilib.config import Config
 from hsilib.errors import unknown_name
-from hsilib.recipes import classical, dual_branch
+from hsilib.recipes import classical, convolutional, dual_branch, sequence, whole_image
 
 RECIPES: dict[str, Callable[[], Config]] = {
     function().recipe: function
     for function in (
         dual_branch.paper,
         dual_branch.quick,
+        dual_branch.cmtssl,
         dual_branch.probe,
         classical.coordinates_1nn,
         classical.superpixel_vote,
+        classical.geodesic_1nn,
         classical.svm,
+        classical.svm_emp,
+        classical.svm_multiscale,
         classical.random_forest,
+        convolutional.cnn_1d,
+        convolutional.cnn_2d,
+        convolutional.cnn_3d,
+        convolutional.hybridsn,
+        convolutional.ssrn,
+        convolutional.dbda,
+        convolutional.a2s2k_resnet,
+        sequence.cnn_bilstm,
+        sequence.mhssmamba,
+        sequence.pyformer,
+        sequence.spectralformer,
+        sequence.ssftt,
+        sequence.wavemamba,
+        whole_image.freenet,
+        whole_image.cegcn,
+        whole_image.ssdgl,
     )
 }
 

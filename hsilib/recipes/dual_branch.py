@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hsilib.config import Config
 from hsilib.inference.network_method import NetworkOptions
 from hsilib.inference.probe_method import ProbeOptions
@@ -36,6 +38,16 @@ def paper() -> Config:
     )
     stages = PretrainOptions(rm_ssl=True, mr_ssl=True)
     return Config("paper", NetworkOptions(pretrain=stages, fit=schedule, tta=16))
+
+
+def cmtssl() -> Config:
+    """The recipe `paper` with CMTSSL in place of both pre-training stages.
+
+    8 min on two CPU cores for 1 % of Indian Pines.
+    """
+    method = paper().method
+    assert isinstance(method, NetworkOptions)
+    return Config("cmtssl", replace(method, pretrain=PretrainOptions(cmtssl=True)))
 
 
 def probe() -> Config:

@@ -20,6 +20,7 @@ from typing import Any
 
 from hsilib.config import with_overrides
 from hsilib.errors import InputError, unknown_name
+from hsilib.models.method import SEEDS_TOGETHER
 from hsilib.recipes import RECIPES, recipe
 from hsilib.reporting.records import Record, read_records, record_id
 from hsilib.reporting.statistics import STATISTICS, PairedDifference, confidence_half_width, p_value
@@ -174,7 +175,8 @@ class Results:
 
         Parameters
         ----------
-        device : only records of a device with this in its name count, such as ``T4``.
+        device : only records of a device with this in its name count, such as ``T4``. For what a training costs,
+            those of seeds that were trained at once do not count.
 
         Raises
         ------
@@ -182,7 +184,10 @@ class Results:
         InputError : an unknown recipe, metric, setting or statistic.
         """
         signs, matches = _parsed(text)
-        cells = [[r for r in self.cell(m[1], m[2], m[3]) if device in r.provenance["device"]] for m in matches]
+        cells = [
+            [r for r in self.cell(m[1], m[2], m[3]) if device in r.provenance["device"] and not _is_shared(r, m[4])]
+            for m in matches
+        ]
         sides = [{record.seed: record for record in cell} for cell in cells]
         statistic = matches[-1][5] or "mean"
         seeds = sorted(set.intersection(*map(set, sides)))
@@ -215,6 +220,11 @@ def _parsed(text: str) -> tuple[list[str], list[re.Match[str]]]:
 
 def _is_of(record: Record, method: Any) -> bool:
     return record.id == record_id(method, record.scene, record.split["spec"], record.seed)
+
+
+def _is_shared(record: Record, metric: str) -> bool:
+    """Whether it is a cost of several seeds at once, which says nothing about a single run."""
+    return SEEDS_TOGETHER in record.timing and metric in ("timing.pretrain_s", "timing.fit_s", "memory.peak_mb")
 
 
 def _number(record: Record, metric: str) -> float:

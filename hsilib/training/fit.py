@@ -1,11 +1,12 @@
 """`fit`: the training loop, in plain sight.
 
-Contents: `fit`, `batch_loss`, `validate`.
+Contents: `fit`, `batch_loss`, `Changes`, `draw_changes`, `mean_loss`, `validate`.
 """
 
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +19,13 @@ from hsilib.data.patches import PatchSampler
 from hsilib.data.splits import Split
 from hsilib.models.network import Network
 from hsilib.progress import progress
-from hsilib.training.augment import augment, draw_augmentation, draw_orientations, orient
+from hsilib.training.augment import Augmentation, augment, draw_augmentation, draw_orientations, orient
 from hsilib.training.curriculum import with_confidence_loss
-from hsilib.training.fit_options import FitOptions, learning_rate_at
+from hsilib.training.fit_options import FitOptions, create_optimizer, learning_rate_at
 from hsilib.training.losses import class_weights, sample_losses, smooth
-from hsilib.training.mix import draw_mix, mix_features, mix_patches, mix_targets
+from hsilib.training.mix import Mix, draw_mix, mix_features, mix_patches, mix_targets
 from hsilib.training.precision import autocast, gradient_scaler
+from hsilib.training.spectral_train import Curriculum, StageNetwork
 from hsilib.training.state import FitHistory, TrainingState, fingerprint
 
 CHECKPOINT_EPOCHS = 10
@@ -36,6 +38,7 @@ def fit(
     options: FitOptions,
     generator: torch.Generator,
     checkpoint: Path | None = None,
+    curriculum: Curriculum | None = None,
 ) -> FitHistory:
     """Train ``model`` on the training pixels and leave it with the weights of its best validation epoch.
 
@@ -50,13 +53,15 @@ def fit(
     generator : a CPU generator; draws the order of the pixels and every change of patches.
     checkpoint : a file that is written every ten epochs. If it exists and is of the same training, this goes
         on from there and ends with what it would have ended with uninterrupted.
+    curriculum : what an epoch trains on instead: a part of the model on smaller patches. Only an epoch of the last
+        stage, which has all of both, can be the best one.
     """
     device = sampler.device
     pixels, labels = _on_device(split.train, split.train_labels, device)
     weights = torch.ones(model.n_classes, device=device)
     if options.loss.class_weights:
         weights = torch.from_numpy(class_weights(split.train_labels, model.n_classes)).to(device)
-    optimizer = torch.optim.AdamW(model.parameters(), weight_decay=options.weight_decay, betas=(0.9, 0.999), eps=1e-8)
+    optimizer = create_optimizer(model.parameters(), options)
     state = TrainingState(model, optimizer, gradient_scaler(device), generator)
     identity = fingerprint(model, split, options, generator) if checkpoint else ""
     if checkpoint:
@@ -66,19 +71,21 @@ def fit(
     steps = -(-batches // options.accumulate)
     with progress(options.epochs, "fit", "epoch", done=state.epoch) as bar:
         while state.epoch < options.epochs:
-            model.train()
+            network, patches_of = curriculum.at(state.epoch) if curriculum else (model, sampler)
+            network.train()
             order = torch.randperm(len(pixels), generator=generator)[: batches * options.batch_size].to(device)
             total = torch.zeros((), device=device)
             for i, batch in enumerate(order.split(options.batch_size)):
                 step, position = state.epoch * steps + i // options.accumulate, i % options.accumulate
-                loss = batch_loss(state, sampler, pixels[batch], labels[batch], weights, options, step)
+                loss = batch_loss(state, network, patches_of, pixels[batch], labels[batch], weights, options, step)
                 together = min(options.accumulate, batches - (i - position))  # the last group may be smaller
                 state.scaler.scale(loss / together).backward()
                 if position == together - 1:
                     for group in optimizer.param_groups:
                         group["lr"] = learning_rate_at(step, steps, options)
                     state.scaler.unscale_(optimizer)
-                    nn.utils.clip_grad_norm_(model.parameters(), options.clip_norm)
+                    if options.clip_norm:
+                        nn.utils.clip_grad_norm_(model.parameters(), options.clip_norm)
                     state.scaler.step(optimizer)
                     state.scaler.update()
                     optimizer.zero_grad(set_to_none=True)
@@ -86,10 +93,11 @@ def fit(
             state.epoch += 1
             state.history.train_loss.append(float(total) / len(order))
             if len(split.val):
-                accuracy, loss_value = validate(model, sampler, split)
+                accuracy, loss_value = validate(network, patches_of, split)
                 state.history.val_accuracy.append(accuracy)
                 state.history.val_loss.append(loss_value)
-                state.keep_if_best(accuracy, loss_value)
+                if curriculum is None or curriculum.is_last(state.epoch - 1):
+                    state.keep_if_best(accuracy, loss_value)
             state.history.seconds = time.perf_counter() - started
             if checkpoint and (state.epoch % CHECKPOINT_EPOCHS == 0 or state.epoch == options.epochs):
                 state.save(checkpoint, identity)
@@ -106,6 +114,7 @@ def fit(
 
 def batch_loss(
     state: TrainingState,
+    model: Network | StageNetwork,
     sampler: PatchSampler,
     pixels: torch.Tensor,
     labels: torch.Tensor,
@@ -120,16 +129,10 @@ def batch_loss(
     pixels, labels : (N,) flat indices and classes from 0. weights : (K,) of the classes.
     step : the optimiser's, from 0; the focal loss's schedule depends on it.
     """
-    model, generator = state.model, state.generator
-    patches = sampler(pixels)
-    shape = (len(pixels), model.n_bands, model.patch_size)
-    if options.random_orientation:
-        patches = orient(patches, draw_orientations(len(pixels), generator))
-    if options.augment.probability > 0:
-        drawn = draw_augmentation(*shape, options.augment, generator)
-        patches = augment(patches, drawn, sampler.band_low, sampler.band_range)
+    changes = draw_changes(len(pixels), model, options, state.generator)
     targets = one_hot(labels, model.n_classes).float()
-    mix = draw_mix(*shape, options.mix, generator) if options.mix.mixup + options.mix.cutmix > 0 else None
+    patches = changes.turn_and_augment(sampler(pixels), sampler)
+    mix = changes.mix
     if mix is not None:
         patches, targets = mix_patches(patches, mix), mix_targets(targets, mix)
     with autocast(sampler.device):
@@ -137,14 +140,55 @@ def batch_loss(
         if mix is not None:
             features = mix_features(features, mix)
         logits = model.forward_head(features).flatten(1)
+    return mean_loss(logits, targets, weights, options, step, state.epoch)
+
+
+@dataclass(frozen=True, eq=False)
+class Changes:
+    """What was drawn for a batch of N patches; None where nothing of the kind is wanted."""
+
+    orientations: torch.Tensor | None
+    augmentation: Augmentation | None
+    mix: Mix | None
+
+    def turn_and_augment(self, patches: torch.Tensor, sampler: PatchSampler) -> torch.Tensor:
+        """All of it but the mixing, on (N, S, P, P) raw values."""
+        if self.orientations is not None:
+            patches = orient(patches, self.orientations)
+        if self.augmentation is not None:
+            patches = augment(patches, self.augmentation, sampler.band_low, sampler.band_range)
+        return patches
+
+
+def draw_changes(n: int, model: Network | StageNetwork, options: FitOptions, generator: torch.Generator) -> Changes:
+    """Draw what happens to a batch of ``n`` patches."""
+    shape = (n, model.n_bands, model.patch_size)
+    return Changes(
+        draw_orientations(n, generator) if options.random_orientation else None,
+        draw_augmentation(*shape, options.augment, generator) if options.augment.probability > 0 else None,
+        draw_mix(*shape, options.mix, generator) if options.mix.mixup + options.mix.cutmix > 0 else None,
+    )
+
+
+def mean_loss(
+    logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor, options: FitOptions, step: int, epoch: int
+) -> torch.Tensor:
+    """The loss of a batch at optimiser step ``step`` in epoch ``epoch``, both from 0.
+
+    Parameters
+    ----------
+    logits, targets : (N, K). weights : (K,) of the classes.
+    """
     losses = sample_losses(logits, smooth(targets, options.loss.label_smoothing), weights, options.loss, step)
-    if state.epoch < options.curriculum_epochs:
+    if epoch < options.curriculum_epochs:
         return with_confidence_loss(losses, logits, targets)
     return losses.mean()
 
 
 @torch.inference_mode()
-def validate(model: Network, sampler: PatchSampler, split: Split, batch_size: int = 512) -> tuple[float, float]:
+def validate(
+    model: Network | StageNetwork, sampler: PatchSampler, split: Split, batch_size: int = 512
+) -> tuple[float, float]:
     """Accuracy and mean cross-entropy on the validation pixels, in float32."""
     model.eval()
     pixels, labels = _on_device(split.val, split.val_labels, sampler.device)

@@ -88,7 +88,7 @@ class MaskedPretext(nn.Module):
 
     Raises
     ------
-    InputError : a network without a spectral encoder.
+    InputError : a network without a spectral encoder, or one on principal components.
     """
 
     stage: ClassVar[str] = "mr-ssl"
@@ -106,6 +106,10 @@ class MaskedPretext(nn.Module):
         encoder = getattr(model, "spectral", None)
         if not isinstance(encoder, SpectralEncoder):
             raise InputError(f"network {model.name!r} has no spectral encoder to pre-train: set pretrain.mr_ssl=False.")
+        if model.n_components:
+            raise InputError(
+                "MR-SSL masks bands, and a network on principal components sees none: set pretrain.mr_ssl=False."
+            )
         return encoder
 
     def forward(self, spectra: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
@@ -124,8 +128,15 @@ class MaskedPretext(nn.Module):
 
     def loss(self, pixels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """`reconstruction_loss` over all bands of the windows around ``pixels`` (N,), each with its own mask."""
+        return self.batch_loss(*self.draw_batch(pixels, generator))
+
+    def draw_batch(self, pixels: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        """Raw windows (N, S, w, w) around ``pixels`` (N,) and their masks (N, S)."""
         spectra = self.windows(pixels)
-        masks = draw_masks(len(pixels), self.n_bands, generator).to(spectra.device)
+        return spectra, draw_masks(len(pixels), self.n_bands, generator).to(spectra.device)
+
+    def batch_loss(self, spectra: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+        """The loss of what `draw_batch` gave."""
         return reconstruction_loss(self(spectra, masks), self.scaled(spectra))
 
     @torch.inference_mode()

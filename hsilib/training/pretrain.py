@@ -3,7 +3,7 @@
 The setting is transductive: which pixels have labels is known and used, test pixels included, as the
 description has it ("drawn 70 % from labelled positions, labels unused"); what the labels are is not.
 
-Contents: `PretrainOptions`, `StageReport`, `pretrain`, `train_stage`, `draw_positions`.
+Contents: `PretrainOptions`, `StageReport`, `pretrain`, `begin_stage`, `train_stage`, `end_stage`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from hsilib.data.patches import PatchSampler
@@ -22,39 +21,39 @@ from hsilib.errors import InputError
 from hsilib.files import ensure_writable
 from hsilib.models.network import Network
 from hsilib.progress import progress
+from hsilib.training.cmtssl import JigsawPretext, easiest
 from hsilib.training.mr_ssl import MaskedPretext
+from hsilib.training.positions import draw_positions
 from hsilib.training.precision import autocast, gradient_scaler
 from hsilib.training.pretrained import StageReport, load_pretrained, pretrained_key, save_pretrained
 from hsilib.training.rm_ssl import RotationPretext
 
-SAMPLED_SHARE = 0.05
-FEWEST_SAMPLES, MOST_SAMPLES = 1000, 3000
-LABELLED_SHARE = 0.7
-HELD_OUT = 256
-
-Pretext = RotationPretext | MaskedPretext
-PRETEXTS: dict[str, type[Pretext]] = {"rm-ssl": RotationPretext, "mr-ssl": MaskedPretext}
+Pretext = RotationPretext | MaskedPretext | JigsawPretext
+PRETEXTS: dict[str, type[Pretext]] = {"rm-ssl": RotationPretext, "mr-ssl": MaskedPretext, "cmtssl": JigsawPretext}
 
 
 @dataclass(frozen=True)
 class PretrainOptions:
-    """Settings of `pretrain`; both stages are off by default, the rest is the description's.
+    """Settings of `pretrain`; all stages are off by default, the rest is the description's.
 
     Attributes
     ----------
     rm_ssl : rotation–mirror stage for the spatial encoder.
     mr_ssl : masked reconstruction stage for the spectral encoder.
+    cmtssl : masked modelling and jigsaws for both encoders, an alternative to the two.
     epochs, batch_size : passes over a stage's samples, samples a batch (at least). The batch size is ours.
-    rm_learning_rate, mr_learning_rate : constant.
+    rm_learning_rate, mr_learning_rate, cmtssl_learning_rate : constant. The last one is ours.
     weight_decay : AdamW's.
     """
 
     rm_ssl: bool = False
     mr_ssl: bool = False
+    cmtssl: bool = False
     epochs: int = 90
     batch_size: int = 32
     rm_learning_rate: float = 4e-4
     mr_learning_rate: float = 2e-4
+    cmtssl_learning_rate: float = 4e-4
     weight_decay: float = 1e-6
 
     def __post_init__(self) -> None:
@@ -62,7 +61,7 @@ class PretrainOptions:
         for name, least in (("epochs", 1), ("batch_size", 2)):
             if getattr(self, name) < least:
                 raise InputError(f"pretrain.{name} is {getattr(self, name)}; expected at least {least}.")
-        for name in ("rm_learning_rate", "mr_learning_rate"):
+        for name in ("rm_learning_rate", "mr_learning_rate", "cmtssl_learning_rate"):
             if not getattr(self, name) > 0:
                 raise InputError(f"pretrain.{name} is {getattr(self, name)}; expected a number above 0.")
         if not self.weight_decay >= 0:
@@ -71,9 +70,12 @@ class PretrainOptions:
     @property
     def stages(self) -> dict[str, float]:
         """Names of the stages that are on, in their order, with their learning rates."""
-        rates = {"rm-ssl": self.rm_learning_rate, "mr-ssl": self.mr_learning_rate}
-        on = {"rm-ssl": self.rm_ssl, "mr-ssl": self.mr_ssl}
-        return {stage: rate for stage, rate in rates.items() if on[stage]}
+        stages = {
+            "rm-ssl": (self.rm_ssl, self.rm_learning_rate),
+            "mr-ssl": (self.mr_ssl, self.mr_learning_rate),
+            "cmtssl": (self.cmtssl, self.cmtssl_learning_rate),
+        }
+        return {stage: rate for stage, (on, rate) in stages.items() if on}
 
 
 def pretrain(
@@ -119,6 +121,43 @@ def _run_stage(
 ) -> StageReport:
     """One stage, trained or taken from the cache."""
     started = time.perf_counter()
+    begun = begin_stage(stage, learning_rate, model, sampler, split, options, seed, cache)
+    if begun.report is not None:
+        return begun.report
+    loss = train_stage(begun.pretext, begun.samples, learning_rate, options, begun.generator)
+    return end_stage(begun, loss, started)
+
+
+@dataclass(frozen=True, eq=False)
+class BegunStage:
+    """A stage up to its training.
+
+    Attributes
+    ----------
+    pretext : the encoder with the stage's head. samples, held_out : flat indices, on the sampler's device.
+    generator : what the stage draws from. path : its file in the cache, or None.
+    report : of the cache, if the stage was found there; then there is nothing to train.
+    """
+
+    pretext: Pretext
+    samples: torch.Tensor
+    held_out: torch.Tensor
+    generator: torch.Generator
+    path: Path | None
+    report: StageReport | None
+
+
+def begin_stage(
+    stage: str,
+    learning_rate: float,
+    model: Network,
+    sampler: PatchSampler,
+    split: Split,
+    options: PretrainOptions,
+    seed: int,
+    cache: Path | None,
+) -> BegunStage:
+    """Draw positions and the head's weights; look into the cache."""
     device = sampler.device
     stage_seed = seed_of(stage, seed)
     generator = torch.Generator().manual_seed(stage_seed)
@@ -127,7 +166,7 @@ def _run_stage(
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(stage_seed)
         pretext = PRETEXTS[stage](model, sampler)
-    path = None
+    path = report = None
     if cache:
         settings = (options.epochs, options.batch_size, learning_rate, options.weight_decay)
         key = pretrained_key(stage, settings, model, pretext.encoder, sampler, (samples, held_out), seed)
@@ -135,12 +174,22 @@ def _run_stage(
         report = load_pretrained(path, pretext.encoder)
         if report is not None:
             pretext.eval()  # as training leaves it
-            return report
-    loss = train_stage(pretext, samples, learning_rate, options, generator)
-    measured = pretext.measure(held_out, generator)
-    report = StageReport(stage, time.perf_counter() - started, False, loss, measured)
-    if path:
-        save_pretrained(path, pretext.encoder, report)
+    return BegunStage(pretext, samples, held_out, generator, path, report)
+
+
+def end_stage(begun: BegunStage, loss: list[float], started: float, together: int = 1) -> StageReport:
+    """Measure a trained stage and put it into the cache.
+
+    Parameters
+    ----------
+    loss : of each epoch. started : when the stage began, by `time.perf_counter`.
+    together : stages that shared that time.
+    """
+    measured = begun.pretext.measure(begun.held_out, begun.generator)
+    seconds = (time.perf_counter() - started) / together
+    report = StageReport(begun.pretext.stage, seconds, False, loss, measured)
+    if begun.path:
+        save_pretrained(begun.path, begun.pretext.encoder, report)
     return report
 
 
@@ -151,7 +200,8 @@ def train_stage(
 
     Parameters
     ----------
-    samples : (N,) flat indices of pixels, on the sampler's device. Each epoch visits each once.
+    samples : (N,) flat indices of pixels, on the sampler's device. Each epoch visits each once; CMTSSL's early
+        epochs visit the easiest ones only.
     generator : a CPU generator; draws their order, and what the pretext draws.
 
     Returns
@@ -160,15 +210,17 @@ def train_stage(
     """
     optimizer = torch.optim.AdamW(pretext.parameters(), lr=learning_rate, weight_decay=options.weight_decay)
     scaler = gradient_scaler(samples.device)
-    n_batches = max(1, len(samples) // options.batch_size)
     losses = []
+    if isinstance(pretext, JigsawPretext):
+        samples = pretext.order_samples(samples)
     pretext.train()
     with progress(options.epochs, pretext.stage, "epoch") as bar:
-        for _ in range(options.epochs):
-            order = torch.randperm(len(samples), generator=generator).to(samples.device)
+        for epoch in range(options.epochs):
+            n = easiest(len(samples), epoch, options.epochs) if isinstance(pretext, JigsawPretext) else len(samples)
+            order = torch.randperm(n, generator=generator).to(samples.device)
             total = torch.zeros((), device=samples.device)
             # Batches of equal size, give or take one, so that the last one is not a single sample.
-            for batch in samples[order].tensor_split(n_batches):
+            for batch in samples[order].tensor_split(max(1, n // options.batch_size)):
                 with autocast(samples.device):
                     loss = pretext.loss(batch, generator)
                 scaler.scale(loss).backward()
@@ -176,43 +228,11 @@ def train_stage(
                 scaler.update()
                 optimizer.zero_grad(set_to_none=True)  # after the step: nothing stays behind for the main training
                 total += loss.detach() * len(batch)
-            losses.append(float(total) / len(samples))
+            losses.append(float(total) / n)
             bar.set_postfix(loss=f"{losses[-1]:.4f}", refresh=False)
             bar.update()
     pretext.eval()
     return losses
-
-
-def sample_count(n_pixels: int) -> int:
-    """5 % of the pixels, at least 1000 and at most 3000: how we scale "1,000–3,000 samples by scene size"."""
-    return min(max(round(SAMPLED_SHARE * n_pixels), FEWEST_SAMPLES), MOST_SAMPLES)
-
-
-def draw_positions(split: Split, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-    """Flat indices of the samples and of 256 other positions to measure on, both 70 % labelled.
-
-    Labelled are the training, validation and test positions of the split. Where one kind runs out, the
-    other fills up. A scene that is too small for all gives a fifth of its pixels to measure on and the
-    rest as samples. The patches of the held-out positions overlap those of the samples.
-    """
-    n_pixels = split.shape[0] * split.shape[1]
-    labelled = np.unique(np.concatenate([split.train, split.val, split.test]))
-    kinds = [torch.from_numpy(labelled), torch.from_numpy(np.setdiff1d(np.arange(n_pixels), labelled))]
-    kinds = [kind[torch.randperm(len(kind), generator=generator)] for kind in kinds]
-    n_held_out = min(HELD_OUT, n_pixels // 5)
-    samples, kinds = _take(kinds, min(sample_count(n_pixels), n_pixels - n_held_out))
-    held_out, _ = _take(kinds, n_held_out)
-    return samples, held_out
-
-
-def _take(kinds: list[torch.Tensor], wanted: int) -> tuple[torch.Tensor, list[torch.Tensor]]:
-    """The first of each kind, 70 % of them labelled while there are enough, and what is left of each kind."""
-    labelled, unlabelled = kinds
-    n_labelled = min(round(LABELLED_SHARE * wanted), len(labelled))
-    n_unlabelled = min(wanted - n_labelled, len(unlabelled))
-    n_labelled = wanted - n_unlabelled
-    taken = torch.cat([labelled[:n_labelled], unlabelled[:n_unlabelled]])
-    return taken, [labelled[n_labelled:], unlabelled[n_unlabelled:]]
 
 
 def seed_of(stage: str, seed: int) -> int:

@@ -33,12 +33,12 @@ class StageReport:
 
     Attributes
     ----------
-    stage : ``rm-ssl`` or ``mr-ssl``.
+    stage : ``rm-ssl``, ``mr-ssl`` or ``cmtssl``.
     seconds : what it cost when it was computed.
     from_cache : it was not computed now.
     loss : mean loss of each epoch.
     held_out : what it reaches on positions that it was not trained on. RM-SSL: ``rotation_accuracy``; MR-SSL:
-        ``masked_rmse`` and ``band_mean_rmse``.
+        ``masked_rmse`` and ``band_mean_rmse``; CMTSSL: the share of jigsaws solved.
     """
 
     stage: str

@@ -54,7 +54,7 @@ class RotationPretext(nn.Module):
 
     Parameters
     ----------
-    model : standardises; its spatial encoder is shared, not copied.
+    model : prepares raw values; its spatial encoder is shared, not copied.
     sampler : gives patches of the scene, on the model's device.
 
     Raises
@@ -66,7 +66,7 @@ class RotationPretext(nn.Module):
 
     def __init__(self, model: Network, sampler: PatchSampler) -> None:
         super().__init__()
-        self.encoder, self.sampler, self.standardize = self.encoder_of(model), sampler, model.standardize
+        self.encoder, self.sampler, self.prepare = self.encoder_of(model), sampler, model.prepare
         self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(self.encoder.width, N_ROTATIONS))
         self.head.to(sampler.device)
 
@@ -80,17 +80,25 @@ class RotationPretext(nn.Module):
 
     def forward(self, patches: torch.Tensor) -> torch.Tensor:
         """(N, S, P, P) raw values → logits (N, 4) of 0°, 90°, 180° and 270°, counter-clockwise."""
-        return self.head(self.encoder(self.standardize(patches)))
+        return self.head(self.encoder(self.prepare(patches)))
 
     def loss(self, pixels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """Cross-entropy with label smoothing over the patches around ``pixels`` (N,), each augmented and turned."""
+        return self.batch_loss(*self.draw_batch(pixels, generator))
+
+    def draw_batch(self, pixels: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+        """Patches (N, S, P, P) around ``pixels`` (N,), augmented and turned, and by how many quarters (N,)."""
         n = len(pixels)
         rotations = torch.randint(N_ROTATIONS, (n,), generator=generator)
         mirrored = torch.rand(n, generator=generator) < MIRRORED
         patches = orient(self.sampler(pixels), rotation_orientations(rotations, mirrored))
         drawn = draw_augmentation(n, patches.shape[1], self.sampler.patch_size, AUGMENTATIONS, generator)
         patches = augment(patches, drawn, self.sampler.band_low, self.sampler.band_range)
-        return cross_entropy(self(patches), rotations.to(patches.device), label_smoothing=LABEL_SMOOTHING)
+        return patches, rotations.to(patches.device)
+
+    def batch_loss(self, patches: torch.Tensor, rotations: torch.Tensor) -> torch.Tensor:
+        """The loss of what `draw_batch` gave."""
+        return cross_entropy(self(patches), rotations, label_smoothing=LABEL_SMOOTHING)
 
     @torch.inference_mode()
     def predict_rotations(self, pixels: torch.Tensor, batch_size: int = 256) -> torch.Tensor:

@@ -4,7 +4,9 @@ The description: stage i of N trains on k_i principal components and spatial siz
 of β times the full training; independent of architecture, optimiser and loss. Its N, k_i, B_i and β are not known
 to us, so the schedule here is ours:
 
-- the components are whitened and fitted on all pixels; their first k_i do not depend on how many follow;
+- the components are fitted on all pixels, and their first k_i do not depend on how many follow. They are not
+  whitened, unless the network's own recipe does: a rotation of the spectra is as easy to learn from as the bands,
+  while whitening blows up the noise of the last components;
 - the last stage has all components that the network ends with, and its full patch;
 - the budget is counted in epochs, and learning rate and every other schedule run over the shrunken training as a
   whole, not stage by stage;
@@ -21,7 +23,7 @@ Contents: `SpectralTrainOptions`, `Stage`, `plan_stages`, `StageNetwork`, `Curri
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -30,10 +32,10 @@ from torch import nn
 from torch.func import functional_call
 
 from hsilib.data.patches import PatchSampler
-from hsilib.data.standardize import Standardizer
 from hsilib.errors import InputError, unknown_name
 from hsilib.models.network import Network
 from hsilib.models.registry import create_model
+from hsilib.training.fit_options import FitOptions
 
 GROWTHS = ("linear", "geometric", "equal-compute")
 SCALING = {"band_mean", "band_scale", "projection"}  # of the raw scene; a stage sees projected values
@@ -197,11 +199,13 @@ class Curriculum:
 
     def __init__(self, model: Network, cube: NDArray[np.generic], options: SpectralTrainOptions, epochs: int) -> None:
         if not any_patch_size(model):
-            options = SpectralTrainOptions(**{**vars(options), "first_patch": 1.0})
+            options = replace(options, first_patch=1.0)
         self.stages = plan_stages(options, model.n_components, model.patch_size, epochs)
         self.epochs = sum(stage.epochs for stage in self.stages)
-        projected = Standardizer.fit(cube, model.n_components).apply(cube)
         device = model.band_mean.device
+        with torch.inference_mode():
+            values = torch.from_numpy(cube.astype(np.float32)).to(device).permute(2, 0, 1)[None]
+            projected = model.prepare(values)[0].permute(1, 2, 0).cpu().numpy()
         self._parts = [
             (
                 StageNetwork(model, stage.components, stage.patch_size),
@@ -210,6 +214,12 @@ class Curriculum:
             for stage in self.stages
         ]
         self._ends = np.cumsum([stage.epochs for stage in self.stages])
+
+    def shortened(self, options: FitOptions) -> FitOptions:
+        """The settings of the full training, with all that is counted in epochs cut to the budget."""
+        share = self.epochs / options.epochs
+        warmup, confident = round(share * options.warmup_epochs), round(share * options.curriculum_epochs)
+        return replace(options, epochs=self.epochs, warmup_epochs=warmup, curriculum_epochs=confident)
 
     def at(self, epoch: int) -> tuple[StageNetwork, PatchSampler]:
         """Network and patches of an epoch, counted from 0."""

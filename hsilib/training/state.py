@@ -18,7 +18,6 @@ import torch
 from hsilib.data.splits import Split
 from hsilib.files import write_atomically
 from hsilib.models.network import Network
-from hsilib.training.fit_options import FitOptions
 
 
 @dataclass
@@ -103,7 +102,7 @@ class TrainingState:
         return True
 
 
-def fingerprint(model: Network, split: Split, options: FitOptions, generator: torch.Generator) -> str:
+def fingerprint(model: Network, split: Split, options: object, generator: torch.Generator) -> str:
     """A hash of the weights before training, the pixels with their labels, the settings and the generator."""
     digest = hashlib.sha256(repr(options).encode())
     digest.update(generator.get_state().numpy().tobytes())

@@ -70,3 +70,12 @@ def test_more_components_than_there_are(tiny: Scene) -> None:
     flat = np.repeat(np.random.default_rng(0).normal(size=(5, 4, 1)), 3, axis=2)
     with pytest.raises(InputError, match="components is 2; this scene has 1 to 1 principal"):
         Standardizer.fit(flat, 2)
+
+
+def test_without_whitening_the_projection_is_a_rotation(tiny: Scene) -> None:
+    standardizer = Standardizer.fit(tiny.cube, tiny.n_bands, whiten=False)
+    assert standardizer.projection is not None
+    np.testing.assert_allclose(standardizer.projection @ standardizer.projection.T, np.eye(tiny.n_bands), atol=1e-10)
+    variances = standardizer.apply(tiny.cube).reshape(-1, tiny.n_bands).var(axis=0)
+    assert (np.diff(variances) < 0).all()
+    assert variances.sum() == pytest.approx(tiny.n_bands, rel=1e-4)

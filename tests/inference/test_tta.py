@@ -173,7 +173,8 @@ def test_noise_is_measured_in_each_bands_range_and_added_to_raw_values(dtype: ty
     cube[0, 0], cube[0, 1] = low, low + width
     cube = cube.astype(dtype)
     before = cube.copy()
-    added = (tta._noisy(cube, 0.02, seeded()) - cube.astype(np.float64)).reshape(-1, 3)
+    deviation = 0.02 * tta._band_range(cube)
+    added = (tta._noisy(cube, deviation, seeded()) - cube.astype(np.float64)).reshape(-1, 3)
     assert added.std(axis=0) == pytest.approx(0.02 * width, rel=0.02)
     assert abs(added.mean(axis=0) / (1 + width)).max() < 5 * 0.02 / math.sqrt(20_000)
     assert abs(np.corrcoef(added[:, 0], added[:, 1])[0, 1]) < 0.03

@@ -11,7 +11,7 @@ import scipy.stats
 
 from hsilib import InputError, recipe, run, with_overrides
 from hsilib.reporting.query import NotMeasuredError, Results, paired_difference, records_folder
-from hsilib.reporting.records import record_id, record_path, write_record
+from hsilib.reporting.records import read_records, record_id, record_path, write_record
 from hsilib.reporting.statistics import confidence_half_width
 
 CELL = "synthetic-tiny/count:2/coordinates-1nn"
@@ -210,3 +210,15 @@ def test_changed_settings_do_not_count_under_the_recipes_name(results: Results) 
     write_record(record, path)
     with pytest.raises(InputError, match="not measured yet"):
         Results(results.folder).query("synthetic-tiny/count:2/superpixel-vote/kappa")
+
+
+def test_what_seeds_cost_together_is_no_single_runs_cost(results: Results) -> None:
+    """Seed 2 was trained at once with another: its accuracy counts, its times and memory do not."""
+    (stacked,) = (record for record in read_records(results.folder) if record.seed == 2)
+    assert stacked.path is not None
+    write_record(replace(stacked, timing={**stacked.timing, "seeds_together": 2}), stacked.path)
+    results = Results(results.folder)
+    for metric, n in (("overall_accuracy", 3), ("timing.predict_s", 3), ("timing.fit_s", 2), ("memory.peak_mb", 2)):
+        assert results.query(f"{CELL}/{metric}:n").value == n
+    with pytest.raises(NotMeasuredError):
+        results.query(f"{CELL}/timing.fit_s:seed-2")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,15 @@ import pytest
 import torch
 
 from hsilib.data.patches import PatchSampler
+from hsilib.data.scene import Scene
+from hsilib.data.splits import make_split
 from hsilib.data.standardize import Standardizer
 from hsilib.errors import InputError
+from hsilib.models.network import Network
 from hsilib.models.registry import create_model
 from hsilib.training.cmtssl import SPATIAL_ORDERS, SPECTRAL_ORDERS, JigsawPretext, easiest, texture
+from hsilib.training.pretrain import PretrainOptions, pretrain, train_stage
+from hsilib.training.pretrained import StageReport
 from tests.helpers import SMALL
 
 CPU = torch.device("cpu")
@@ -147,3 +153,45 @@ def test_chance_is_one_in_24() -> None:
 def test_networks_that_it_cannot_train(options: dict[str, Any]) -> None:
     with pytest.raises(InputError, match=r"set pretrain\.cmtssl=False"):
         a_pretext(**options)
+
+
+def test_early_epochs_visit_the_easiest_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    pretext = a_pretext()
+    visited: list[torch.Tensor] = []
+    loss = pretext.loss
+
+    def watched(pixels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        visited.append(pixels)
+        return loss(pixels, generator)
+
+    monkeypatch.setattr(pretext, "loss", watched)
+    samples = torch.arange(0, 120, 2)
+    options = PretrainOptions(cmtssl=True, epochs=4, batch_size=60)
+    train_stage(pretext, samples, 1e-3, options, torch.Generator().manual_seed(0))
+    ordered = pretext.order_samples(samples)
+    assert [len(pixels) for pixels in visited] == [20, 40, 60, 60]
+    for pixels, n in zip(visited, (20, 40, 60, 60), strict=True):
+        assert set(pixels.tolist()) == set(ordered[:n].tolist())
+
+
+def test_the_stage_trains_both_encoders_and_is_found_again(tiny: Scene, tmp_path: Path) -> None:
+    def pretrained() -> tuple[Network, StageReport]:
+        torch.manual_seed(0)
+        model = create_model("dual-branch", tiny.n_bands, tiny.n_classes, **{**SMALL, "patch_size": 9})
+        model.set_standardizer(Standardizer.fit(tiny.cube))
+        before = {name: value.clone() for name, value in model.state_dict().items()}
+        sampler = PatchSampler(tiny.cube, 9, CPU)
+        options = PretrainOptions(cmtssl=True, epochs=2)
+        (report,) = pretrain(model, sampler, make_split(tiny, "count:5", 0), options, 0, tmp_path)
+        changed = {
+            name.split(".")[0] for name, value in model.state_dict().items() if not torch.equal(value, before[name])
+        }
+        assert changed == {"spectral", "spatial"}
+        return model, report
+
+    (first, computed), (second, found) = pretrained(), pretrained()
+    assert (computed.stage, computed.from_cache, found.from_cache) == ("cmtssl", False, True)
+    assert computed == found
+    assert all(
+        torch.equal(a, b) for a, b in zip(first.state_dict().values(), second.state_dict().values(), strict=True)
+    )

@@ -20,7 +20,7 @@ from hsilib.models.registry import create_model
 from hsilib.training import fit as fit_module
 from hsilib.training.augment import AugmentOptions
 from hsilib.training.fit import fit, validate
-from hsilib.training.fit_options import FitOptions, learning_rate_at
+from hsilib.training.fit_options import OPTIMIZERS, FitOptions, learning_rate_at
 from hsilib.training.losses import LossOptions
 from hsilib.training.mix import MixOptions
 from hsilib.training.state import FitHistory
@@ -139,7 +139,7 @@ def test_every_step_uses_the_schedule_the_decay_and_the_clipping(monkeypatch: py
         assert max_norm == 0.05
         return clip(parameters, max_norm)
 
-    monkeypatch.setattr(fit_module.torch.optim, "AdamW", Watched)
+    monkeypatch.setitem(OPTIMIZERS, "adamw", Watched)
     monkeypatch.setattr(fit_module.nn.utils, "clip_grad_norm_", watched_clip)
     scene = separable_scene()
     options = FitOptions(epochs=3, batch_size=4, warmup_epochs=1, clip_norm=0.05, weight_decay=0.02)

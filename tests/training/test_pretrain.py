@@ -19,7 +19,8 @@ from hsilib.models.network import Network
 from hsilib.models.registry import create_model
 from hsilib.training import pretrain as pretrain_module
 from hsilib.training.mr_ssl import MaskedPretext
-from hsilib.training.pretrain import PretrainOptions, draw_positions, pretrain, sample_count, train_stage
+from hsilib.training.positions import draw_positions, sample_count
+from hsilib.training.pretrain import PretrainOptions, pretrain, train_stage
 from hsilib.training.pretrained import StageReport
 from hsilib.training.rm_ssl import RotationPretext
 from tests.helpers import SMALL, scene_of

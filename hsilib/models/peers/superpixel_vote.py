@@ -12,14 +12,12 @@ import numpy as np
 import scipy.spatial
 import torch
 from numpy.typing import NDArray
-from skimage.segmentation import slic
-from sklearn.decomposition import PCA
 
 from hsilib.data.scene import Scene
 from hsilib.data.splits import Split
-from hsilib.data.standardize import Standardizer
 from hsilib.errors import InputError
 from hsilib.models.method import Method, one_hot
+from hsilib.models.peers.superpixels import COMPACTNESS, fit_components, segment_means, superpixels
 
 
 @dataclass(frozen=True)
@@ -35,7 +33,7 @@ class SuperpixelVoteOptions:
 
     pixels_per_segment: tuple[int, ...] = (25, 50, 100, 200, 400)
     n_components: int = 3
-    compactness: float = 0.1
+    compactness: float = COMPACTNESS
     uses_spectra: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -58,12 +56,7 @@ class SuperpixelVote(Method):
 
     def fit(self, scene: Scene, split: Split, generator: torch.Generator) -> None:
         """Try every size; keep the one most right on the validation pixels, the smallest of equals."""
-        spectra = Standardizer.fit(scene.cube).apply(scene.cube).reshape(-1, scene.n_bands)
-        n_components = min(self.options.n_components, scene.n_bands)
-        components = PCA(n_components, svd_solver="covariance_eigh").fit_transform(spectra)
-        spread = components.std(axis=0)
-        kept = spread > 1e-6 * spread.max()  # fewer where bands are in proportion to each other
-        image = (components[:, kept] / spread[kept]).reshape(*scene.shape, -1)
+        image = fit_components(scene.cube, self.options.n_components).apply(scene.cube)
         self.validation_accuracy: dict[int, float] = {}
         best = -1.0
         for size in sorted(self.options.pixels_per_segment):
@@ -75,17 +68,13 @@ class SuperpixelVote(Method):
                 best, self.chosen_size, self._class_map = accuracy, size, class_map
 
     def _vote(self, image: NDArray[np.float32], scene: Scene, split: Split, size: int) -> NDArray[np.int64]:
-        n_segments = max(1, image.shape[0] * image.shape[1] // size)
-        segments = slic(
-            image, n_segments, compactness=self.options.compactness, channel_axis=-1, start_label=0, convert2lab=False
-        )
+        segments = superpixels(image, size, self.options.compactness)
         votes = np.zeros((segments.max() + 1, scene.n_classes), dtype=np.int64)
         np.add.at(votes, (segments.ravel()[split.train], split.train_labels - 1), 1)
         winner = votes.argmax(axis=1) + 1
-        sizes = np.bincount(segments.ravel())
-        centres = np.column_stack([np.bincount(segments.ravel(), axis.ravel()) for axis in np.indices(scene.shape)])
+        centres = segment_means(np.moveaxis(np.indices(scene.shape), 0, -1), segments)
         tree = scipy.spatial.KDTree(np.column_stack(np.unravel_index(split.train, scene.shape)))
-        _, nearest = tree.query(centres / sizes[:, None])
+        _, nearest = tree.query(centres)
         return np.where(votes.sum(axis=1) > 0, winner, split.train_labels[nearest])[segments]
 
     def predict_proba(self, scene: Scene) -> NDArray[np.float32]:

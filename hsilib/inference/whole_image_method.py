@@ -1,0 +1,105 @@
+"""`WholeImageMethod`: any registered whole-image network behind the `Method` contract.
+
+Contents: `WholeImageOptions`, `WholeImageMethod`, `padded_image`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from hsilib.data.scene import Scene
+from hsilib.data.splits import Split
+from hsilib.data.standardize import Standardizer
+from hsilib.errors import InputError
+from hsilib.models.method import Method
+from hsilib.models.registry import create_whole_image_model
+from hsilib.training.fit_whole_image import fit_whole_image
+from hsilib.training.whole_image_options import WholeImageFitOptions
+
+
+@dataclass(frozen=True)
+class WholeImageOptions:
+    """Settings of `WholeImageMethod`.
+
+    Attributes
+    ----------
+    network : a name of ``hsilib.models.registry.WHOLE_IMAGE_NETWORKS``.
+    model : the network's own arguments, such as ``widths``.
+    fit : the training loop's settings.
+    """
+
+    network: str = "freenet"
+    model: dict[str, Any] = field(default_factory=dict)
+    fit: WholeImageFitOptions = field(default_factory=WholeImageFitOptions)
+    uses_spectra: ClassVar[bool] = True
+
+    def build(self, device: torch.device) -> WholeImageMethod:
+        """A method that is not fitted yet."""
+        return WholeImageMethod(self, device)
+
+
+class WholeImageMethod(Method):
+    """Fit a network on the whole scene at once, predict the scene in one pass; both need memory for all of it."""
+
+    def __init__(self, options: WholeImageOptions, device: torch.device) -> None:
+        self.options, self.device = options, device
+
+    def fit(self, scene: Scene, split: Split, generator: torch.Generator) -> None:
+        """Build, standardise on all pixels, train; the weights of the best validation stay."""
+        seed = int(torch.randint(2**31 - 1, (), generator=generator))
+        checkpoint = self.workspace.checkpoint if self.workspace else None
+        # Initial weights draw from torch's global stream; it is seeded here and restored after.
+        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
+            torch.manual_seed(seed)
+            model = create_whole_image_model(self.options.network, scene.n_bands, scene.n_classes, **self.options.model)
+            model.set_standardizer(Standardizer.fit(scene.cube, model.n_components))
+            self.model = model.to(self.device)
+            image = padded_image(scene.cube, model.stride, self.device)
+            model.look_at(image)
+            self.history = fit_whole_image(model, image, split, self.options.fit, generator, checkpoint)
+        self.seconds = {"fit_s": round(self.history.seconds, 3)}
+
+    @torch.inference_mode()
+    def predict_proba(self, scene: Scene) -> NDArray[np.float32]:
+        """(H, W, K) softmax of the logits."""
+        self.model.eval()
+        image = padded_image(scene.cube, self.model.stride, self.device)
+        self.model.look_at(image)
+        height, width = scene.shape
+        logits = self.model(image)[0, :, :height, :width]
+        return logits.softmax(dim=0).permute(1, 2, 0).cpu().numpy()
+
+    def save(self, path: Path, class_names: Sequence[str]) -> None:
+        """Not possible: what is saved is for rasters that are larger than memory.
+
+        Raises
+        ------
+        InputError : always.
+        """
+        raise InputError(f"{self.options.network} labels a whole scene at once; only networks on patches are saved.")
+
+    def details(self) -> dict[str, Any]:
+        """Number of parameters, the curves and the chosen epoch."""
+        history = {
+            name: [round(x, 5) for x in values] if isinstance(values, list) else values
+            for name, values in asdict(self.history).items()
+            if name != "seconds"
+        }
+        return {"parameters": sum(p.numel() for p in self.model.parameters()), "history": history}
+
+
+def padded_image(cube: NDArray[np.generic], multiple: int, device: torch.device) -> torch.Tensor:
+    """The cube (H, W, S) as (1, S, H', W') float32, mirrored below and to the right to multiples of ``multiple``."""
+    missing = [(0, -length % multiple) for length in cube.shape[:2]]
+    mode = "reflect" if min(cube.shape[:2]) > 1 else "edge"
+    values = np.pad(cube, [*missing, (0, 0)], mode=mode)  # type: ignore[call-overload]
+    return (
+        torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32)).to(device).permute(2, 0, 1)[None].contiguous()
+    )

@@ -1,0 +1,42 @@
+"""Superpixels and the few principal components that they are cut on, for the methods that need them.
+
+Contents: `fit_components`, `superpixels`, `segment_means`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from skimage.segmentation import slic
+
+from hsilib.data.standardize import LEAST_VARIANCE, Standardizer
+
+COMPACTNESS = 0.1  # SLIC's weight of distance against spectral difference, for components of unit variance
+
+
+def fit_components(cube: NDArray[Any], at_most: int) -> Standardizer:
+    """A `Standardizer` to the first ``at_most`` principal components of ``cube`` (H, W, S), whitened.
+
+    Fewer where the spectra vary in fewer directions, such as bands in proportion to each other.
+    """
+    bands = Standardizer.fit(cube)
+    spectra = (cube.reshape(-1, cube.shape[-1]) - bands.mean) / bands.scale
+    available = np.linalg.matrix_rank(spectra.T @ spectra / len(spectra), tol=LEAST_VARIANCE, hermitian=True)
+    return Standardizer.fit(cube, min(at_most, int(available)))
+
+
+def superpixels(
+    image: NDArray[np.float32], pixels_per_segment: int, compactness: float = COMPACTNESS
+) -> NDArray[np.int64]:
+    """(H, W) numbers from 0 of the SLIC segments of ``image`` (H, W, C), about so many pixels each."""
+    n_segments = max(1, image.shape[0] * image.shape[1] // pixels_per_segment)
+    return slic(image, n_segments, compactness=compactness, channel_axis=-1, start_label=0, convert2lab=False)
+
+
+def segment_means(values: NDArray[Any], segments: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(n_segments, C) mean of ``values`` (H, W, C) in each segment."""
+    flat = segments.ravel()
+    sums = [np.bincount(flat, channel) for channel in values.reshape(flat.size, -1).T]
+    return np.column_stack(sums) / np.bincount(flat)[:, None]
