@@ -7,6 +7,7 @@ import hashlib
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn.functional import embedding
 
 
 def reflected_indices(length: int, radius: int) -> NDArray[np.int64]:
@@ -59,9 +60,14 @@ class PatchSampler:
         digest.update(self._spectra.cpu().numpy().tobytes())
         return digest.hexdigest()
 
-    def __call__(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Patches (N, S, P, P) around ``pixels``, (N,) flat indices row · W + column on the sampler's device."""
+    def __call__(self, pixels: torch.Tensor, size: int | None = None) -> torch.Tensor:
+        """Patches (N, S, P, P) around ``pixels``, (N,) flat indices row · W + column on the sampler's device.
+
+        ``size``, odd and at most P, cuts only the middle: (N, S, size, size).
+        """
+        margin = (self.patch_size - (size or self.patch_size)) // 2
+        window = self._window[margin : self.patch_size - margin, margin : self.patch_size - margin]
         # The padded scene is shifted by the radius, so a patch's corner has its centre's coordinates.
         corners = (pixels // self.width) * self._padded_width + pixels % self.width
         # (N, P, P, S) in memory seen as (N, S, P, P) is the channels-last layout that convolutions prefer.
-        return self._spectra[corners[:, None, None] + self._window].permute(0, 3, 1, 2)
+        return embedding(corners[:, None, None] + window, self._spectra).permute(0, 3, 1, 2)

@@ -10,6 +10,8 @@ import math
 import torch
 from torch import nn
 
+from hsilib.models.pointwise import Pointwise
+
 
 class QuantumInspiredAttention(nn.Module):
     """Weight features by the measurement of a state whose phase is predicted from them.
@@ -32,8 +34,8 @@ class QuantumInspiredAttention(nn.Module):
     def __init__(self, channels: int, reduction: int = 8) -> None:
         super().__init__()
         hidden = max(1, channels // reduction)
-        self.squeeze = nn.Conv2d(channels, hidden, 1)
-        self.excite = nn.Conv2d(hidden, channels, 1)
+        self.squeeze = Pointwise(channels, hidden)
+        self.excite = Pointwise(hidden, channels)
 
     def phase(self, features: torch.Tensor) -> torch.Tensor:
         """θ in (−π, π), same shape as ``features`` (N, C, H, W)."""

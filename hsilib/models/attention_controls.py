@@ -12,6 +12,7 @@ from torch import nn
 
 from hsilib.errors import unknown_name
 from hsilib.models.attention import QuantumInspiredAttention
+from hsilib.models.pointwise import Pointwise
 
 
 class SqueezeExcitation(nn.Module):
@@ -29,8 +30,8 @@ class SqueezeExcitation(nn.Module):
     def __init__(self, channels: int, reduction: int = 8) -> None:
         super().__init__()
         hidden = max(1, channels // reduction)
-        self.squeeze = nn.Conv2d(channels, hidden, 1)
-        self.excite = nn.Conv2d(hidden, channels, 1)
+        self.squeeze = Pointwise(channels, hidden)
+        self.excite = Pointwise(hidden, channels)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         """Weight ``features`` (N, C, H, W) by σ(W₂ ReLU(W₁ A))."""

@@ -16,6 +16,7 @@ from hsilib.models.encoders import SpatialEncoder, SpectralEncoder
 from hsilib.models.folding import FoldedDualBranch
 from hsilib.models.fusion import create_fusion
 from hsilib.models.network import Network
+from hsilib.models.pointwise import Pointwise
 
 
 class DualBranch(Network):
@@ -68,10 +69,10 @@ class DualBranch(Network):
         self.fusion = create_fusion(fusion, spectral_width, spatial_width, fusion_width)
         self.hidden = nn.Sequential(
             nn.SiLU(),
-            nn.Conv2d(fusion_width, hidden_width, 1),
+            Pointwise(fusion_width, hidden_width),
             nn.SiLU(),
             nn.Dropout(dropout),
-            nn.Conv2d(hidden_width, hidden_width, 1),
+            Pointwise(hidden_width, hidden_width),
             nn.SiLU(),
             nn.Dropout(dropout),
         )

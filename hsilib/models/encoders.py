@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn.functional import avg_pool2d
 
 from hsilib.models.attention_controls import create_attention
+from hsilib.models.pointwise import Pointwise
 
 
 def box_mean(x: torch.Tensor, size: int) -> torch.Tensor:
@@ -44,10 +45,10 @@ class SpectralEncoder(nn.Module):
         super().__init__()
         self.width, self.patch_size = width, patch_size
         self.pixelwise = nn.Sequential(
-            nn.Conv2d(n_bands, width, 1, bias=False),
+            Pointwise(n_bands, width, bias=False),
             nn.BatchNorm2d(width),
             nn.SiLU(),
-            nn.Conv2d(width, width, 1, bias=False),
+            Pointwise(width, width, bias=False),
             nn.BatchNorm2d(width),
             nn.SiLU(),
         )

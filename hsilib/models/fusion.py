@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from hsilib.errors import unknown_name
+from hsilib.models.pointwise import Pointwise
 
 
 class TemperatureFusion(nn.Module):
@@ -30,15 +31,15 @@ class TemperatureFusion(nn.Module):
 
     def __init__(self, spectral_width: int, spatial_width: int, width: int = 128, learned: bool = True) -> None:
         super().__init__()
-        self.spectral = nn.Conv2d(spectral_width, width, 1)
-        self.spatial = nn.Conv2d(spatial_width, width, 1)
+        self.spectral = Pointwise(spectral_width, width)
+        self.spatial = Pointwise(spatial_width, width)
         self.temperature: torch.Tensor
         if learned:
             self.temperature = nn.Parameter(torch.ones(()))
         else:
             self.register_buffer("temperature", torch.ones(()))
-        self.probability = nn.Conv2d(2 * width, width, 1)
-        self.combine = nn.Conv2d(3 * width, width, 1)
+        self.probability = Pointwise(2 * width, width)
+        self.combine = Pointwise(3 * width, width)
 
     def forward(self, spectral: torch.Tensor, spatial: torch.Tensor) -> torch.Tensor:
         """(N, spectral_width, H, W) and (N, spatial_width, H, W) → F, (N, width, H, W)."""
@@ -58,9 +59,9 @@ class ConcatenationFusion(nn.Module):
 
     def __init__(self, spectral_width: int, spatial_width: int, width: int = 128) -> None:
         super().__init__()
-        self.spectral = nn.Conv2d(spectral_width, width, 1)
-        self.spatial = nn.Conv2d(spatial_width, width, 1)
-        self.combine = nn.Conv2d(2 * width, width, 1)
+        self.spectral = Pointwise(spectral_width, width)
+        self.spatial = Pointwise(spatial_width, width)
+        self.combine = Pointwise(2 * width, width)
 
     def forward(self, spectral: torch.Tensor, spatial: torch.Tensor) -> torch.Tensor:
         """(N, spectral_width, H, W) and (N, spatial_width, H, W) → F, (N, width, H, W)."""

@@ -15,7 +15,7 @@ from hsilib.training.whole_image_options import WholeImageFitOptions
 def freenet() -> Config:
     """FreeNet: an encoder and decoder over the whole image, 1,000 steps, as its authors' code for Salinas.
 
-    15 min on two CPU cores for Indian Pines.
+    13 min on two CPU cores for Indian Pines.
     """
     schedule = WholeImageFitOptions(
         epochs=1000, optimizer="sgd", schedule="poly", learning_rate=1e-3, sampling="stratified", per_class=20

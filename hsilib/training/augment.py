@@ -25,6 +25,7 @@ import torch
 from hsilib.data.patches import reflected_indices
 from hsilib.errors import InputError
 
+CPU = torch.device("cpu")
 N_ORIENTATIONS = 8
 SMOOTHING_RADIUS = 2  # pixels; at the largest σ, 0.7, what lies beyond weighs 0.04 %
 
@@ -69,13 +70,13 @@ class AugmentOptions:
 
 @dataclass(frozen=True, eq=False)
 class Augmentation:
-    """What was drawn for N patches, on the CPU. The identity is 0, 1, 0 and 0.
+    """What was drawn for N patches, on the CPU but for the noise. The identity is 0, 1, 0 and 0.
 
     Attributes
     ----------
     orientations : (N,) 0…7, see `orient`.
     gain : (N, S) brightness · band gain.
-    noise : (N, S, P, P) in units of each band's range, or None where there is none.
+    noise : (N, S, P, P) in units of each band's range, on the patches' device, or None where there is none.
     smoothing : (N,) standard deviation of the Gaussian in pixels; 0 leaves a patch as it is.
     """
 
@@ -86,11 +87,18 @@ class Augmentation:
 
 
 def draw_augmentation(
-    n: int, n_bands: int, patch_size: int, options: AugmentOptions, generator: torch.Generator
+    n: int,
+    n_bands: int,
+    patch_size: int,
+    options: AugmentOptions,
+    generator: torch.Generator,
+    device: torch.device = CPU,
 ) -> Augmentation:
     """Draw the changes of ``n`` patches (N, S, P, P); a patch that is not chosen gets the identity of everything.
 
-    How many numbers are drawn depends on the options and the shape, never on what was drawn before.
+    How many numbers are drawn depends on the options, the shape and the device, never on what was drawn before.
+    The noise, which is as large as the patches, is drawn on ``device``, theirs: on a GPU by a generator that is
+    seeded from ``generator``.
     """
     chosen = torch.rand(n, generator=generator) < options.probability
     orientations = torch.zeros(n, dtype=torch.int64)
@@ -103,8 +111,9 @@ def draw_augmentation(
     noise = None
     if options.noise > 0:
         # In the memory layout of the patches, (N, P, P, S), as `augment` then adds without strides.
-        noise = torch.randn((n, patch_size, patch_size, n_bands), generator=generator).permute(0, 3, 1, 2)
-        noise *= (options.noise * chosen)[:, None, None, None]
+        shape, own = (n, patch_size, patch_size, n_bands), _generator_on(device, generator)
+        noise = torch.randn(shape, generator=own, device=device).permute(0, 3, 1, 2)
+        noise *= (options.noise * chosen)[:, None, None, None].to(device, non_blocking=True)
     return Augmentation(orientations, gain, noise, smoothing)
 
 
@@ -134,9 +143,11 @@ def augment(
     patches = torch.addcmul((band_low * (1 - gain))[:, :, None, None], patches, gain[:, :, None, None])
     smoothed = augmentation.smoothing.nonzero().flatten()
     if len(smoothed):
-        blur = here(smoothing_matrices(augmentation.smoothing[smoothed], patches.shape[-1]))[:, None]
+        blur = here(smoothing_matrices(augmentation.smoothing[smoothed], patches.shape[-1]))
         smoothed = smoothed.to(patches.device, non_blocking=True)
-        patches[smoothed] = blur @ patches[smoothed] @ blur.mT
+        # Rows, then columns, each a product with whole spectra, which lie together.
+        spectra = patches.permute(0, 2, 3, 1)
+        spectra[smoothed] = blur[:, None] @ (blur @ spectra[smoothed].flatten(2)).view(-1, *spectra.shape[1:])
     if augmentation.noise is not None:
         patches.addcmul_(here(augmentation.noise), band_range[:, None, None])
     return patches
@@ -183,6 +194,13 @@ def _band_gains(n: int, n_bands: int, options: AugmentOptions, generator: torch.
     count = round(options.dropped_bands * n_bands)
     bands = torch.rand((n, n_bands), generator=generator).argsort(dim=1)[:, :count]
     return torch.ones(n, n_bands).scatter(1, bands, _uniform((n, count), options.dropped_gain, generator))
+
+
+def _generator_on(device: torch.device, generator: torch.Generator) -> torch.Generator:
+    """``generator`` itself, or one on the GPU that is seeded from it: one seed still gives one result."""
+    if device.type == "cpu":
+        return generator
+    return torch.Generator(device).manual_seed(int(torch.randint(2**62, (), generator=generator)))
 
 
 def _uniform(shape: tuple[int, ...], interval: tuple[float, float], generator: torch.Generator) -> torch.Tensor:

@@ -19,7 +19,7 @@ from hsilib.data.patches import PatchSampler
 from hsilib.data.splits import Split
 from hsilib.models.network import Network
 from hsilib.progress import progress
-from hsilib.training.augment import Augmentation, augment, draw_augmentation, draw_orientations, orient
+from hsilib.training.augment import CPU, Augmentation, augment, draw_augmentation, draw_orientations, orient
 from hsilib.training.curriculum import with_confidence_loss
 from hsilib.training.fit_options import FitOptions, create_optimizer, learning_rate_at
 from hsilib.training.losses import class_weights, sample_losses, smooth
@@ -129,7 +129,7 @@ def batch_loss(
     pixels, labels : (N,) flat indices and classes from 0. weights : (K,) of the classes.
     step : the optimiser's, from 0; the focal loss's schedule depends on it.
     """
-    changes = draw_changes(len(pixels), model, options, state.generator)
+    changes = draw_changes(len(pixels), model, options, state.generator, sampler.device)
     targets = one_hot(labels, model.n_classes).float()
     patches = changes.turn_and_augment(sampler(pixels), sampler)
     mix = changes.mix
@@ -160,12 +160,19 @@ class Changes:
         return patches
 
 
-def draw_changes(n: int, model: Network | StageNetwork, options: FitOptions, generator: torch.Generator) -> Changes:
-    """Draw what happens to a batch of ``n`` patches."""
+def draw_changes(
+    n: int,
+    model: Network | StageNetwork,
+    options: FitOptions,
+    generator: torch.Generator,
+    device: torch.device = CPU,
+) -> Changes:
+    """Draw what happens to a batch of ``n`` patches on ``device``."""
     shape = (n, model.n_bands, model.patch_size)
+    augmented = options.augment.probability > 0
     return Changes(
         draw_orientations(n, generator) if options.random_orientation else None,
-        draw_augmentation(*shape, options.augment, generator) if options.augment.probability > 0 else None,
+        draw_augmentation(*shape, options.augment, generator, device) if augmented else None,
         draw_mix(*shape, options.mix, generator) if options.mix.mixup + options.mix.cutmix > 0 else None,
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 
@@ -115,8 +116,8 @@ SCHEDULES: dict[str, Callable[[float, FitOptions], float]] = {
 }
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
-    "adamw": torch.optim.AdamW,
-    "adam": torch.optim.Adam,
+    "adamw": partial(torch.optim.AdamW, fused=True),  # the same formula, all tensors in one pass
+    "adam": partial(torch.optim.Adam, fused=True),
     "sgd": lambda parameters, **options: torch.optim.SGD(parameters, momentum=0.9, **options),
     "rmsprop": torch.optim.RMSprop,
 }

@@ -28,6 +28,7 @@ from hsilib.data.patches import PatchSampler
 from hsilib.errors import InputError
 from hsilib.models.encoders import SpectralEncoder
 from hsilib.models.network import Network
+from hsilib.models.pointwise import Pointwise
 
 MASKED_SHARE = (0.2, 0.4)
 BLOCKWISE = 0.5  # share of the samples
@@ -96,7 +97,7 @@ class MaskedPretext(nn.Module):
     def __init__(self, model: Network, sampler: PatchSampler, window: int = WINDOW) -> None:
         super().__init__()
         self.encoder, self.sampler, self.standardize = self.encoder_of(model), sampler, model.standardize
-        self.head = nn.Sequential(nn.Conv2d(self.encoder.width, model.n_bands, 1), nn.Sigmoid()).to(sampler.device)
+        self.head = nn.Sequential(Pointwise(self.encoder.width, model.n_bands), nn.Sigmoid()).to(sampler.device)
         self.window = window
         self.n_bands, self.band_mean = model.n_bands, model.band_mean
 
@@ -123,8 +124,7 @@ class MaskedPretext(nn.Module):
 
     def windows(self, pixels: torch.Tensor) -> torch.Tensor:
         """(N, S, w, w) raw spectra around ``pixels`` (N,)."""
-        radius = (self.sampler.patch_size - self.window) // 2
-        return self.sampler(pixels)[:, :, radius : radius + self.window, radius : radius + self.window]
+        return self.sampler(pixels, self.window)
 
     def loss(self, pixels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """`reconstruction_loss` over all bands of the windows around ``pixels`` (N,), each with its own mask."""
@@ -143,8 +143,7 @@ class MaskedPretext(nn.Module):
     def reconstruct(self, pixels: torch.Tensor, masks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """(N, S) reconstruction and truth of single spectra, 0…1 in each band's range, under ``masks`` (N, S)."""
         self.eval()
-        centre = self.sampler.patch_size // 2
-        spectra = self.sampler(pixels)[:, :, centre : centre + 1, centre : centre + 1]
+        spectra = self.sampler(pixels, 1)
         return self(spectra, masks).flatten(1), self.scaled(spectra).flatten(1)
 
     def measure(self, pixels: torch.Tensor, generator: torch.Generator) -> dict[str, float]:

@@ -208,7 +208,7 @@ def train_stage(
     -------
     The mean loss of each epoch.
     """
-    optimizer = torch.optim.AdamW(pretext.parameters(), lr=learning_rate, weight_decay=options.weight_decay)
+    optimizer = torch.optim.AdamW(pretext.parameters(), lr=learning_rate, weight_decay=options.weight_decay, fused=True)
     scaler = gradient_scaler(samples.device)
     losses = []
     if isinstance(pretext, JigsawPretext):

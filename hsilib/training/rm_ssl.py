@@ -92,7 +92,7 @@ class RotationPretext(nn.Module):
         rotations = torch.randint(N_ROTATIONS, (n,), generator=generator)
         mirrored = torch.rand(n, generator=generator) < MIRRORED
         patches = orient(self.sampler(pixels), rotation_orientations(rotations, mirrored))
-        drawn = draw_augmentation(n, patches.shape[1], self.sampler.patch_size, AUGMENTATIONS, generator)
+        drawn = draw_augmentation(n, patches.shape[1], patches.shape[2], AUGMENTATIONS, generator, patches.device)
         patches = augment(patches, drawn, self.sampler.band_low, self.sampler.band_range)
         return patches, rotations.to(patches.device)
 

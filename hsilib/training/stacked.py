@@ -136,7 +136,7 @@ def _forward(
     which is of another kind from seed to seed.
     """
     model, shape = states[0].model, pixels.shape
-    changes = [draw_changes(shape[1], model, options, state.generator) for state in states]
+    changes = [draw_changes(shape[1], model, options, state.generator, sampler.device) for state in states]
     mixes = [change.mix for change in changes]
     turned = Changes(_joined([c.orientations for c in changes]), _joined([c.augmentation for c in changes]), None)
     patches = turned.turn_and_augment(sampler(pixels.flatten()), sampler).unflatten(0, shape)

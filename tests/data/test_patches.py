@@ -55,6 +55,15 @@ def test_pixels_come_in_the_order_asked_for() -> None:
     assert PatchSampler(cube, 3, CPU)(pixels)[:, 0, 1, 1].tolist() == [7, 0, 19, 7]
 
 
+@pytest.mark.parametrize("size", [1, 3, 5])
+def test_the_middles_of_patches(size: int) -> None:
+    cube = np.random.default_rng(0).normal(size=(6, 7, 3))
+    sampler = PatchSampler(cube, 5, CPU)
+    margin = (5 - size) // 2
+    middle = slice(margin, 5 - margin)
+    assert torch.equal(sampler(torch.arange(42), size), sampler(torch.arange(42))[:, :, middle, middle])
+
+
 def test_an_even_patch_has_no_centre() -> None:
     with pytest.raises(ValueError, match="odd"):
         PatchSampler(np.zeros((4, 4, 1)), 4, CPU)

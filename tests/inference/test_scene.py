@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,9 +12,16 @@ from numpy.typing import NDArray
 from hsilib.data.patches import padded_scene
 from hsilib.data.scene import Scene
 from hsilib.data.standardize import Standardizer
-from hsilib.inference.scene import TILE, predict_logits, predict_logits_patchwise, predict_padded
+from hsilib.inference.scene import (
+    TILE,
+    in_tiles,
+    padded_windows,
+    predict_logits,
+    predict_logits_patchwise,
+    predict_padded,
+)
 from hsilib.models.network import Network
-from hsilib.models.registry import create_model
+from hsilib.models.registry import NETWORKS, create_model
 from tests.helpers import SMALL, make_nontrivial
 
 LARGEST_DIFFERENCE = 1e-4
@@ -83,6 +91,35 @@ def test_a_part_that_starts_on_the_grid_gives_the_same_numbers_to_the_bit() -> N
     for top, bottom, left, right in ((TILE, 2 * TILE, 0, TILE), (0, 2 * TILE, TILE, 2 * TILE + 5)):
         part = predict_padded(model, padded[top : bottom + 6, left : right + 6])
         assert torch.equal(part, whole[top:bottom, left:right])
+
+
+@pytest.mark.parametrize("shape", [(2, TILE + 9), (TILE + 9, 2)])
+def test_tiles_fit_together(shape: tuple[int, int]) -> None:
+    model, cube = a_model(3, 2, 7, 1), random_cube(*shape, 3, 1)
+    difference = predict_logits(model, cube) - predict_logits_patchwise(model, cube)
+    assert difference.abs().max() < LARGEST_DIFFERENCE
+
+
+@pytest.mark.parametrize("tile", [1, 3, 64])
+def test_tiles_are_laid_side_by_side(tile: int) -> None:
+    padded = torch.randn(11, 9, 2, generator=torch.Generator().manual_seed(0))
+    inner = in_tiles(lambda x: x[:, :, 2:-2, 2:-2], padded, 4, tile)
+    assert torch.equal(inner, padded[2:-2, 2:-2])
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_grid_is_one_of_every_networks_own_tiles(name: str) -> None:
+    assert TILE % NETWORKS[name].tile == 0
+
+
+@pytest.mark.parametrize("shape", [(7, 5), (1, 6), (2, 1)])
+def test_windows_are_those_of_the_padded_scene(shape: tuple[int, int]) -> None:
+    """Also of integers and of a cube that runs backwards in memory."""
+    cube = random_cube(*shape, 3, 0).astype(np.uint16)[::-1, ::-1]
+    device = torch.device("cpu")
+    padded, windows = padded_scene(cube, 4, device), padded_windows(cube, 4, device)
+    for rows, cols in ((slice(0, 99), slice(0, 99)), (slice(2, 6), slice(1, 4))):
+        assert torch.equal(windows(rows, cols), padded[rows, cols])
 
 
 def test_integer_cubes_are_read_as_they_are(tiny: Scene) -> None:

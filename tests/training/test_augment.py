@@ -153,6 +153,35 @@ def test_the_same_seed_draws_the_same_and_as_many_numbers_whatever_was_drawn() -
     assert torch.equal(*states)
 
 
+def test_the_order_of_the_draws() -> None:
+    """Records were made with it: chosen, orientation, brightness, bands, their gains, smoothed, how much, noise."""
+    draw, generator = drawn(16, seed=6, noise=0.5, dropped_bands=0.2), seeded(6)
+    torch.rand(16, generator=generator)
+    assert torch.equal(draw.orientations, torch.randint(8, (16,), generator=generator))
+    brightness = 0.85 + 0.3 * torch.rand((16, 1), generator=generator)
+    gain = torch.ones(16, S)
+    bands = torch.rand((16, S), generator=generator).argsort(dim=1)[:, :6]
+    gain.scatter_(1, bands, 0.5 + 0.4 * torch.rand((16, 6), generator=generator))
+    assert torch.allclose(draw.gain, brightness * gain)
+    smoothed = torch.rand(16, generator=generator) < 0.15
+    assert torch.allclose(draw.smoothing, (0.3 + 0.4 * torch.rand(16, generator=generator)) * smoothed)
+    assert draw.noise is not None
+    assert torch.equal(draw.noise.permute(0, 2, 3, 1), 0.5 * torch.randn((16, P, P, S), generator=generator))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_on_a_gpu_the_noise_is_drawn_there_from_the_same_seed() -> None:
+    options, device = AugmentOptions(1.0), torch.device("cuda")
+    first, second, other = (draw_augmentation(N, S, P, options, seeded(seed), device).noise for seed in (3, 3, 4))
+    assert first is not None
+    assert second is not None
+    assert other is not None
+    assert first.device.type == "cuda"
+    assert torch.equal(first, second)
+    assert not torch.equal(first, other)
+    assert float(first.std()) == pytest.approx(0.03, rel=0.01)
+
+
 def test_a_patch_is_changed_wholly_or_not_at_all() -> None:
     n = 4000
     draw = draw_augmentation(n, S, 1, AugmentOptions(probability=0.8), seeded())

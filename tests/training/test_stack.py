@@ -72,8 +72,8 @@ def test_each_module_sees_the_stacked_values_and_keeps_them() -> None:
 
 
 def test_a_stack_computes_in_mixed_precision() -> None:
-    """Under vmap ``conv2d`` becomes ``convolution``, which is cast on CUDA but not on the CPU; a linear layer on both."""
-    stack = Stack([nn.Linear(4, 2) for _ in range(3)])
+    """Under vmap ``conv2d`` becomes ``convolution``, which CUDA casts and the CPU does not; both cast a product."""
+    stack = Stack([nn.Linear(4, 2, bias=False) for _ in range(3)])
     with torch.autocast("cpu", torch.bfloat16):
         assert stack.call("forward", torch.ones(3, 5, 4)).dtype == torch.bfloat16
     assert torch._C._dispatch_has_kernel_for_dispatch_key("aten::convolution", "AutocastCUDA")

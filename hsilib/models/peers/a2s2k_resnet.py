@@ -58,7 +58,7 @@ class A2S2KResNet(PatchNetwork):
         check_patch_size(patch_size, 3)
         check_inputs("a2s2k-resnet", self.n_inputs, 7)
         places = (self.n_inputs - 7) // 2 + 1
-        # The spectrum is the last axis, as in memory: twice as fast on a CPU as when it comes first.
+        # The spectrum is the last axis, as in memory: a CPU convolves along it faster than when it comes first.
         self.spectral = nn.Sequential(
             SelectiveKernel(width, self.n_inputs // 2),
             ImprovedBlock(width, SPECTRAL, first=True),

@@ -25,9 +25,10 @@ class CNNBiLSTM(TrunkNetwork):
     - the kernels: HybridSN's for the 3-D part, 8 of 7 × 3 × 3, 16 of 5 × 3 × 3, 32 of 3 × 3 × 3 (bands first);
       64 and 128 of 3 × 3; ReLU, nothing padded;
     - what the LSTM reads: the 15 × 15 positions left, row by row, as a sequence of 225 steps;
-    - two layers of 64 units a direction; the mean over the steps of what the second layer gives is classified. The
-      last states alone, 112 steps away from the centre pixel, gave the training nothing to start from: it stood
-      still at the largest class for the first epochs;
+    - two layers of 64 units a direction; the mean over the steps of what the second layer gives is classified,
+      because the centre pixel is 112 steps away from either end;
+    - He's initial weights in the convolutions. With PyTorch's own, what five layers of ReLU leave differs by less
+      than 0.01 from patch to patch on Indian Pines, and training stood still at the largest class;
     - no dropout.
 
     The paper's abstract claims accuracies of 99.83, 99.98 and 100 % (Indian Pines, Pavia University, Salinas)
@@ -64,6 +65,10 @@ class CNNBiLSTM(TrunkNetwork):
         self.maps = nn.Sequential(
             nn.Conv2d(32 * (self.n_inputs - BANDS_TAKEN_OFF), 64, 3), nn.ReLU(), nn.Conv2d(64, 128, 3), nn.ReLU()
         )
+        for layer in (*self.volumes, *self.maps):
+            if isinstance(layer, nn.Conv2d | nn.Conv3d) and layer.bias is not None:
+                nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")
+                nn.init.zeros_(layer.bias)
         self.lstm = nn.LSTM(128, units, num_layers=2, bidirectional=True, batch_first=True)
         self.n_features = 2 * units
         self.reset_head(n_classes)

@@ -55,7 +55,7 @@ class DBDA(TrunkNetwork):
         check_patch_size(patch_size, 1)
         check_inputs("dbda", self.n_inputs, 7)
         places = (self.n_inputs - 7) // 2 + 1
-        # The spectrum is the last axis, as in memory: twice as fast on a CPU as when it comes first.
+        # The spectrum is the last axis, as in memory: a CPU convolves along it faster than when it comes first.
         self.spectral = nn.Sequential(
             nn.Conv3d(1, WIDTH, (1, 1, 7), stride=(1, 1, 2)),
             DenseBlock((1, 1, 7)),

@@ -58,7 +58,7 @@ class SSRN(TrunkNetwork):
         check_patch_size(patch_size, 3)
         check_inputs("ssrn", self.n_inputs, 7)
         places = (self.n_inputs - 7) // 2 + 1
-        # The spectrum is the last axis, as in memory: twice as fast on a CPU as when it comes first.
+        # The spectrum is the last axis, as in memory: a CPU convolves along it faster than when it comes first.
         self.spectral = nn.Sequential(
             nn.Conv3d(1, width, SPECTRAL, stride=(1, 1, 2)),
             nn.BatchNorm3d(width),
