@@ -33,7 +33,7 @@ BLOCK = 256  # of the image's file
 
 
 def bench_raster(
-    device: torch.device, side: int = 384, bands: int = 50, times: int = 4, tile: int = TILE, repeats: int = 3
+    device: torch.device, side: int = 320, bands: int = 50, times: int = 4, tile: int = TILE, repeats: int = 3
 ) -> Report:
     """Both ways from GeoTIFF to GeoTIFF with the same weights; then their peak memory at ``times``² the area.
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import torch
 
+from hsilib.bench.cluster import bench_cluster
 from hsilib.bench.comparison import Report
 from hsilib.bench.dense import bench_dense
 from hsilib.bench.growth import bench_growth
@@ -24,4 +25,5 @@ BENCHMARKS: dict[str, Callable[[torch.device], Report]] = {
     "seeds": bench_seeds,
     "train": bench_train,
     "raster": bench_raster,
+    "cluster": bench_cluster,
 }

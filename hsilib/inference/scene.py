@@ -111,11 +111,13 @@ def map_tiles(
 
 
 @torch.inference_mode()
-def predict_logits_patchwise(model: Network, cube: NDArray[np.generic]) -> torch.Tensor:
+def predict_logits_patchwise(
+    model: Network, cube: NDArray[np.generic], patches_at_once: int = PATCHES_AT_ONCE
+) -> torch.Tensor:
     """The same, patch by patch: the definition that the dense pass is tested against. (H, W, K) float32."""
     model.eval()
     device = model.band_mean.device
     sampler = PatchSampler(cube, model.patch_size, device)
     rows, cols = cube.shape[:2]
     pixels = torch.arange(rows * cols, device=device)
-    return torch.cat([model(sampler(batch)) for batch in pixels.split(PATCHES_AT_ONCE)]).reshape(rows, cols, -1)
+    return torch.cat([model(sampler(batch)) for batch in pixels.split(patches_at_once)]).reshape(rows, cols, -1)

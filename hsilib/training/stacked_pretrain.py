@@ -69,7 +69,8 @@ def _train(stages: Sequence[BegunStage], learning_rate: float, options: Pretrain
     stack = Stack([stage.pretext for stage in stages])
     samples = torch.stack([stage.samples for stage in stages])
     device, n_samples = samples.device, samples.shape[1]
-    optimizer = torch.optim.AdamW(stack.parameters.values(), lr=learning_rate, weight_decay=options.weight_decay)
+    parameters = stack.parameters.values()
+    optimizer = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=options.weight_decay, fused=True)
     scaler = gradient_scaler(device)
     losses = []
     stack.train()

@@ -19,8 +19,9 @@ def test_a_small_run_is_complete() -> None:
     report = bench_dense(CPU, ROWS, COLS, BANDS, repeats=2)
     values = report.as_dict()
     assert json.loads(json.dumps(values)) == values
-    assert [c["what"].split()[0] for c in values["comparisons"]] == ["logits", "8", "16"]
-    assert all(len(c[side]) == 2 for c in values["comparisons"] for side in ("baseline_s", "ours_s"))
+    assert [c["what"].split()[0] for c in values["comparisons"]] == ["logits", "logits", "8", "16"]
+    repeats = [len(c[side]) for c in values["comparisons"] for side in ("baseline_s", "ours_s")]
+    assert repeats == [2, 2, 1, 1, 2, 2, 2, 2]
     facts = report.facts
     assert facts["standard_deviation_of_logits"] > 0.01
     assert 0 < facts["largest_logit_difference"] < 1e-4

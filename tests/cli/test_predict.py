@@ -36,7 +36,9 @@ def write_scene(scene: Scene, path: Path) -> Path:
 
 def test_the_map_of_a_saved_model_is_the_runs_own(tiny: Scene, tmp_path: Path, capsys: Printed) -> None:
     model, image, target = tmp_path / "m/model.safetensors", tmp_path / "image.tif", tmp_path / "map.tif"
-    settings = [text for setting in [*SMALL_SETTINGS, "fit.epochs=40", "fit.learning_rate=0.01"] for text in ("--set", setting)]
+    settings = [
+        text for setting in [*SMALL_SETTINGS, "fit.epochs=40", "fit.learning_rate=0.01"] for text in ("--set", setting)
+    ]
     assert run(tmp_path, "quick", *settings, "--map", "--save", str(model)) == 0
     record = Path(capsys.readouterr().out.splitlines()[-1])
     assert read_class_names(model) == tiny.class_names
