@@ -15,6 +15,7 @@ from hsilib.data.scene import Scene
 from hsilib.data.splits import Split, make_split
 from hsilib.data.standardize import Standardizer
 from hsilib.inference.network_method import NetworkOptions
+from hsilib.inference.probe_method import ProbeOptions
 from hsilib.inference.whole_image_method import WholeImageOptions
 from hsilib.models.method import Method, MethodOptions, one_hot
 from hsilib.models.peers.coordinates_1nn import Coordinates1NNOptions
@@ -23,7 +24,7 @@ from hsilib.models.peers.random_forest import RandomForestOptions
 from hsilib.models.peers.superpixel_vote import SuperpixelVoteOptions
 from hsilib.models.peers.svm import SvmOptions
 from hsilib.recipes import RECIPES, recipe
-from tests.helpers import scene_of, separable_scene, small_network, split_of
+from tests.helpers import SMALL, scene_of, separable_scene, split_of
 
 CPU = torch.device("cpu")
 
@@ -35,22 +36,25 @@ def fitted(options: MethodOptions, scene: Scene, split: Split, seed: int = 0) ->
 
 
 def quick_options(name: str) -> MethodOptions:
-    """The recipe's options, small where the recipe is large."""
-    return {
-        "quick": small_network(),
-        "svm": SvmOptions(costs=(1.0, 100.0), gammas=(0.2, 1.0)),
-        "random-forest": RandomForestOptions(trees=10),
-    }.get(name, recipe(name).method)
+    """The recipe's options with one epoch of everything, small where the recipe is large."""
+    options = recipe(name).method
+    if isinstance(options, NetworkOptions):
+        small = {**SMALL, "patch_size": 9} if options.network == "dual-branch" else options.model
+        stages, schedule = replace(options.pretrain, epochs=1), replace(options.fit, epochs=1, warmup_epochs=1)
+        return replace(options, model=small, pretrain=stages, fit=schedule)
+    if isinstance(options, ProbeOptions):
+        return replace(options, model=SMALL, pretrain=replace(options.pretrain, epochs=1))
+    if isinstance(options, WholeImageOptions):
+        return replace(options, fit=replace(options.fit, epochs=1))
+    quick = {"svm": SvmOptions(costs=(1.0, 100.0), gammas=(0.2, 1.0)), "random-forest": RandomForestOptions(trees=10)}
+    return quick.get(name, options)
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_probabilities_of_every_recipes_method(name: str, tiny: Scene) -> None:
     options, scene = quick_options(name), tiny
     if isinstance(options, NetworkOptions) and options.network != "dual-branch":
-        # A peer network: as many bands as its recipe has components, and one epoch.
-        options, scene = replace(options, fit=replace(options.fit, epochs=1)), separable_scene(14, 14, n_bands=32)
-    elif isinstance(options, WholeImageOptions):
-        options = replace(options, fit=replace(options.fit, epochs=1))
+        scene = separable_scene(14, 14, n_bands=32)  # as many bands as a recipe has components
     split = make_split(scene, "count:5", 0)
     first, second = (fitted(options, scene, split).predict_proba(scene) for _ in range(2))
     assert first.shape == (*scene.shape, scene.n_classes)

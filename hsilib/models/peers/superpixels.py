@@ -13,7 +13,8 @@ from skimage.segmentation import slic
 
 from hsilib.data.standardize import LEAST_VARIANCE, Standardizer
 
-COMPACTNESS = 0.1  # SLIC's weight of distance against spectral difference, for components of unit variance
+COMPACTNESS = 0.1  # SLIC's weight of distance against spectral difference
+OUTLIERS = (1, 99)  # percentiles of each channel, beyond which values are cut off
 
 
 def fit_components(cube: NDArray[Any], at_most: int) -> Standardizer:
@@ -30,7 +31,12 @@ def fit_components(cube: NDArray[Any], at_most: int) -> Standardizer:
 def superpixels(
     image: NDArray[np.float32], pixels_per_segment: int, compactness: float = COMPACTNESS
 ) -> NDArray[np.int64]:
-    """(H, W) numbers from 0 of the SLIC segments of ``image`` (H, W, C), about so many pixels each."""
+    """(H, W) numbers from 0 of the SLIC segments of ``image`` (H, W, C), about so many pixels each.
+
+    SLIC scales the image by its smallest and largest value. A few extreme pixels would leave the rest no contrast,
+    and the segments would be squares; so each channel is clipped to its ``OUTLIERS`` first.
+    """
+    image = image.clip(*np.percentile(image, OUTLIERS, axis=(0, 1))).astype(np.float32)
     n_segments = max(1, image.shape[0] * image.shape[1] // pixels_per_segment)
     return slic(image, n_segments, compactness=compactness, channel_axis=-1, start_label=0, convert2lab=False)
 

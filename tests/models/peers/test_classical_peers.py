@@ -227,3 +227,12 @@ def test_only_coordinates_tell_two_fields_of_the_same_crop_apart() -> None:
 def test_stripes(options: MethodOptions) -> None:
     scene = separable_scene(20, 24)
     assert (class_map(options, scene, make_split(scene, "count:8", 0)) == scene.ground_truth).mean() > 0.9
+
+
+def test_an_extreme_pixel_does_not_turn_superpixels_into_squares() -> None:
+    """Two halves that differ by 1, and one pixel of 1000: no segment crosses the border."""
+    image = np.zeros((40, 40, 2), dtype=np.float32)
+    image[:, 20:] = 1
+    image[3, 3] = 1000
+    segments = superpixels(image, 64)
+    assert not set(np.unique(segments[:, :20])) & set(np.unique(segments[:, 20:]))
