@@ -103,9 +103,11 @@ def with_shots(model: Network, shots: int, generator: torch.Generator) -> Iterat
         raise InputError("the model has no quantum-inspired attention to measure; expected attention='quantum'.")
     for layer in layers:  # the instance's own attribute hides the class's
         vars(layer)["gate"] = partial(shot_gate, shots=shots, generator=generator)
+    vars(model)["folded"] = partial(Network.folded, model)  # the folded network has gates of its own
     try:
         yield model
     finally:
+        del vars(model)["folded"]
         for layer in layers:
             del vars(layer)["gate"]
 
