@@ -53,6 +53,7 @@ def bench_cluster(
             ("one process", lambda: predict(target=alone)),
             ("two workers with their start", lambda: predict(target=together, scheduler="local")),
             repeats,
+            warm_up=False,
         )
         part = {"recipes": [recipe], "scenes": [scene], "splits": ["percent:0.05"], "seeds": seeds}
         campaign = folder / "campaign.yaml"
@@ -69,6 +70,7 @@ def bench_cluster(
             ("one after the other", lambda: swept(None)),
             ("two workers with their start", lambda: swept("local")),
             repeats,
+            warm_up=False,
         )
         confusions = {
             path.name: {r.seed: r.metrics["confusion"] for r in read_records(path)}
