@@ -28,7 +28,7 @@ from hsilib.recipes import recipe
 
 # Shorter than the recipes, but of the same steps.
 SCHEDULES = MappingProxyType(
-    {"quick": ("fit.epochs=20",), "paper": ("fit.epochs=6", "fit.warmup_epochs=1", "pretrain.epochs=1", "tta=0")}
+    {"quick": ("fit.epochs=10",), "paper": ("fit.epochs=3", "fit.warmup_epochs=1", "pretrain.epochs=1", "tta=0")}
 )
 CHECKED_EPOCHS = 3
 
