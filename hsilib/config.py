@@ -48,7 +48,8 @@ def with_overrides(config: Config, assignments: list[str]) -> Config:
     InputError : no ``=``, an unknown key, a value of another type.
     """
     method: Any = config.method
-    for assignment in assignments:
+    # The network first: its own arguments are known then, in whatever order they are given.
+    for assignment in sorted(assignments, key=lambda text: not text.startswith("network=")):
         key, equals, text = assignment.partition("=")
         if not equals:
             raise InputError(f"--set {assignment!r}: expected key=value, such as fit.epochs=100.")
@@ -56,6 +57,12 @@ def with_overrides(config: Config, assignments: list[str]) -> Config:
         if key not in known:
             raise unknown_name("--set key", key, known)
         method = _replaced(method, key, key.split("."), text)
+    if isinstance(getattr(method, "model", None), dict):
+        for argument in sorted(set(method.model) - set(network_arguments(method.network))):
+            raise InputError(
+                f"recipe {config.recipe} sets model.{argument}, which network {method.network} does not have; "
+                f"start from a recipe of that network."
+            )
     return replace(config, method=method)
 
 

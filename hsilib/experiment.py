@@ -31,6 +31,7 @@ from hsilib.models.method import Workspace
 from hsilib.provenance import peak_memory_mb, provenance
 from hsilib.reporting.metrics import confusion_matrix, metrics_from_confusion
 from hsilib.reporting.records import Record, record_id
+from hsilib.training.precision import exact_convolutions
 
 LEAKAGE_PATCH_SIZE = 15
 DEVICES = ("auto", "cpu", "cuda")
@@ -51,6 +52,7 @@ def run(config: Config) -> tuple[Record, NDArray[np.uint8]]:
     return run_together(config, [config.seed])[0]
 
 
+@exact_convolutions()
 def run_together(config: Config, seeds: Sequence[int]) -> list[tuple[Record, NDArray[np.uint8]]]:
     """The pipeline for several seeds of one config, whose methods are fitted together if they can be.
 

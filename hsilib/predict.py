@@ -29,6 +29,7 @@ from hsilib.inference.scene import TILE
 from hsilib.models.checkpoint import load_model, read_class_names
 from hsilib.models.network import Network
 from hsilib.progress import progress
+from hsilib.training.precision import exact_convolutions
 
 DEFAULT_SIDE = 512
 MANIFEST = "manifest.json"
@@ -119,6 +120,7 @@ def _finish_tiles(job: Job, windows: list[Window], scheduler: str | None) -> Ite
                 yield
 
 
+@exact_convolutions()
 def finish_tile(job: Job, window: Window) -> None:
     """Label one tile and write its file; doing it twice does no harm."""
     model = _model(job.checkpoint, job.sha256, job.device)

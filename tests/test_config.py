@@ -115,6 +115,21 @@ def test_settings_of_the_right_type_but_out_of_range(name: str, assignment: str)
         changed(name, assignment)
 
 
+@pytest.mark.parametrize("assignments", [["model.fusion_width=64", "network=ssrn"], ["network=ssrn", "model.width=8"]])
+def test_arguments_are_those_of_the_network_finally_chosen(assignments: list[str]) -> None:
+    if "fusion" in assignments[0]:
+        with pytest.raises(InputError, match=r"unknown --set key 'model\.fusion_width'"):
+            with_overrides(recipe("quick"), assignments)
+    else:
+        assert with_overrides(recipe("quick"), assignments[::-1]) == with_overrides(recipe("quick"), assignments)
+
+
+def test_another_network_does_not_take_over_what_it_has_no_argument_for() -> None:
+    wider = with_overrides(recipe("quick"), ["model.fusion_width=64"])
+    with pytest.raises(InputError, match=r"quick sets model\.fusion_width, which network ssrn does not have"):
+        with_overrides(wider, ["network=ssrn"])
+
+
 def test_every_key_that_is_offered_is_taken() -> None:
     for name in RECIPES:
         for key in setting_names(recipe(name).method):

@@ -1,8 +1,9 @@
 """The pipeline's stages the plain way: a data set whose items are single patches, a `DataLoader`, a step a batch.
 
 Networks, losses, changes of patches and batch sizes are those of the library; what differs is that each patch is cut,
-drawn for and changed by itself on the CPU, and that the loss is read after every step. The loader has no worker
-processes: on two cores they would compete with the training.
+drawn for and changed by itself on the CPU, that the loss is read after every step, and that AdamW is as `torch.optim`
+makes it by default, not in its fused form. The loader has no worker processes: on two cores they would compete with the
+training.
 
 Contents: `Samples`, `loader_epoch`, `pretext_epoch`, `fit_epoch`.
 """
@@ -10,19 +11,19 @@ Contents: `Samples`, `loader_epoch`, `pretext_epoch`, `fit_epoch`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import nn
-from torch.nn.functional import one_hot
 from torch.utils.data import DataLoader, Dataset
 
+from hsilib.bench.train_baseline import fit_loss
 from hsilib.data.patches import PatchSampler
 from hsilib.data.splits import Split
 from hsilib.models.network import Network
-from hsilib.training.fit import draw_changes, mean_loss, validate
+from hsilib.training.fit import draw_changes, validate
 from hsilib.training.fit_options import FitOptions
 from hsilib.training.losses import class_weights
-from hsilib.training.mix import draw_mix, mix_features, mix_patches, mix_targets
 from hsilib.training.precision import autocast, gradient_scaler
 from hsilib.training.pretrain import PRETEXTS, PretrainOptions
 
@@ -122,25 +123,16 @@ def fit_epoch(
     device = on_device.device
     model.train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay)
-    weights = torch.from_numpy(class_weights(split.train_labels, model.n_classes)).to(device)
+    weights = torch.ones(model.n_classes, device=device)
+    if options.loss.class_weights:
+        weights = torch.from_numpy(class_weights(split.train_labels, model.n_classes)).to(device)
     pixels, labels = torch.from_numpy(split.train), torch.from_numpy(split.train_labels - 1)
 
     def draw(index: torch.Tensor) -> Parts:
         changes = draw_changes(1, model, options, generator)
         return changes.turn_and_augment(on_cpu(pixels[index]), on_cpu), labels[index]
 
-    def loss_of(patches: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
-        targets = one_hot(classes, model.n_classes).float()
-        mix = draw_mix(len(patches), model.n_bands, model.patch_size, options.mix, generator)
-        if mix is not None:
-            patches, targets = mix_patches(patches, mix), mix_targets(targets, mix)
-        with autocast(device):
-            features = model.forward_features(patches)
-            if mix is not None:
-                features = mix_features(features, mix)
-            logits = model.forward_head(features).flatten(1)
-        return mean_loss(logits, targets, weights, options, step=0, epoch=0)
-
+    loss_of = partial(fit_loss, model=model, weights=weights, options=options, generator=generator)
     loss = loader_epoch(Samples(len(pixels), draw), options.batch_size, loss_of, optimizer, device, options.clip_norm)
     validate(model, on_device, split)
     return loss

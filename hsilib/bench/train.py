@@ -18,7 +18,8 @@ import torch
 from torch.utils.data import Dataset
 from torch.utils.flop_counter import FlopCounterMode
 
-from hsilib.bench.comparison import Comparison, Report, compare, timed
+from hsilib.bench.comparison import Comparison, Report, compare
+from hsilib.bench.dense import SQUARE, matrix_product_gflops
 from hsilib.bench.train_baseline import FitPatches, Item, MaskedWindows, PlainTraining, RotatedPatches, fit_loss
 from hsilib.config import with_overrides
 from hsilib.data.patches import PatchSampler
@@ -36,8 +37,6 @@ from hsilib.training.mr_ssl import MaskedPretext
 from hsilib.training.pretrain import PRETEXTS, train_stage
 
 CPU = torch.device("cpu")
-MATRIX = 2048  # rows and columns of the product that is called the peak
-PRODUCTS = 5
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ def bench_train(
     repeats: int = 5,
     workers: Sequence[int] = (0, 2),
     settings: Sequence[str] = (),
-    matrix: int = MATRIX,
+    matrix: int = SQUARE,
 ) -> Report:
     """Steps of the recipe ``paper`` on a generated scene of Indian Pines' size; those of `fit` are the headline.
 
@@ -158,16 +157,10 @@ def _stage_sides(
     return Sides(stage, len(pixels) // size, size, plain, ours)
 
 
-def matrix_product_gflops(device: torch.device, size: int, products: int = PRODUCTS) -> float:
-    """The best of several products of two ``size`` × ``size`` float32 matrices, in 10⁹ operations a second."""
-    a, b = (torch.randn(size, size, device=device) for _ in range(2))
-    return 2 * size**3 / min(timed(lambda: a @ b) for _ in range(products + 1)) / 1e9
-
-
 def _network(device: torch.device, scene: Scene, options: NetworkOptions) -> Network:
     torch.manual_seed(0)
     model = create_model(options.network, scene.n_bands, scene.n_classes, **options.model)
-    model.set_standardizer(Standardizer.fit(scene.cube))
+    model.set_standardizer(Standardizer.fit(scene.cube, model.n_components))
     return model.to(device)
 
 

@@ -1,8 +1,8 @@
 """Training steps the plain way: patches cut beforehand, changed one at a time, put together by a `DataLoader`.
 
-Network, losses, mixing, optimiser, clipping and precision are those of the library. What differs: a patch is
-changed by itself, with torch's own random numbers, and lies band by band in memory, as `torch.nn.Conv2d`
-documents its input.
+Network, losses, mixing, clipping and precision are those of the library. What differs: a patch is changed by itself,
+with torch's own random numbers, and lies band by band in memory, as `torch.nn.Conv2d` documents its input; and AdamW
+is as `torch.optim` makes it by default, where the library asks for its fused form: the same formula in one pass.
 
 Contents: `PlainTraining`, `FitPatches`, `RotatedPatches`, `MaskedWindows`, `changed`, `fit_loss`.
 """
@@ -14,15 +14,14 @@ from functools import partial
 
 import torch
 from torch import nn
-from torch.nn.functional import one_hot
 from torch.utils.data import DataLoader, Dataset
 
 from hsilib.bench.comparison import timed
 from hsilib.models.network import Network
 from hsilib.training.augment import AugmentOptions, smoothing_matrices
-from hsilib.training.fit import mean_loss
+from hsilib.training.fit import mixed_loss
 from hsilib.training.fit_options import FitOptions
-from hsilib.training.mix import draw_mix, mix_features, mix_patches, mix_targets
+from hsilib.training.mix import draw_mix
 from hsilib.training.mr_ssl import draw_masks
 from hsilib.training.precision import autocast, gradient_scaler
 from hsilib.training.rm_ssl import AUGMENTATIONS, MIRRORED, N_ROTATIONS
@@ -187,12 +186,5 @@ def fit_loss(
     ----------
     patches : (N, S, P, P). labels : (N,) from 0. weights : (K,) of the classes.
     """
-    targets = one_hot(labels, model.n_classes).float()
     mix = draw_mix(len(patches), model.n_bands, model.patch_size, options.mix, generator)
-    if mix is not None:
-        patches, targets = mix_patches(patches, mix), mix_targets(targets, mix)
-    features = model.forward_features(patches)
-    if mix is not None:
-        features = mix_features(features, mix)
-    logits = model.forward_head(features).flatten(1)
-    return mean_loss(logits, targets, weights, options, step=0, epoch=0)
+    return mixed_loss(model, patches, labels, mix, weights, options, step=0, epoch=0)

@@ -15,6 +15,7 @@ import torch
 from hsilib.bench.comparison import Report
 from hsilib.bench.registry import BENCHMARKS
 from hsilib.cli.common import table
+from hsilib.errors import InputError
 from hsilib.experiment import find_device
 from hsilib.files import ensure_writable
 from hsilib.provenance import machine
@@ -46,6 +47,8 @@ def add_to(commands: Commands) -> None:
 
 def run_benchmark(options: argparse.Namespace) -> None:
     """Run one benchmark, print what it found and, if asked for, store it."""
+    if options.threads < 1:
+        raise InputError(f"--threads is {options.threads}; expected at least 1.")
     torch.set_num_threads(options.threads)
     device = find_device(options.device)
     if options.write:

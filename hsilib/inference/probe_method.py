@@ -61,6 +61,8 @@ class ProbeOptions:
             raise unknown_name("encoder", self.encoder, ENCODERS)
         if self.probe not in PROBES:
             raise unknown_name("probe", self.probe, PROBES)
+        if self.model.get("components"):
+            raise InputError("probe: model.components is not for setting here; encoders are probed on all bands.")
         if self.pretrain.stages:
             raise InputError(
                 "probe: pretrain.rm_ssl and pretrain.mr_ssl are not for setting here; encoder says which stage it is "

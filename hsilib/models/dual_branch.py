@@ -11,7 +11,7 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from hsilib.errors import InputError
+from hsilib.models.checks import check_at_least, check_dropout, check_patch_size
 from hsilib.models.encoders import SpatialEncoder, SpectralEncoder
 from hsilib.models.folding import FoldedDualBranch
 from hsilib.models.fusion import create_fusion
@@ -55,15 +55,10 @@ class DualBranch(Network):
         components: int = 0,
     ) -> None:
         super().__init__(n_bands, n_classes, patch_size, components)
-        if patch_size < 5 or patch_size % 2 == 0:
-            raise InputError(f"patch_size is {patch_size}; expected an odd number of at least 5.")
-        widths = {"spectral_width": spectral_width, "spatial_width": spatial_width}
-        widths |= {"fusion_width": fusion_width, "hidden_width": hidden_width}
-        for width, value in widths.items():
-            if value < 2:
-                raise InputError(f"{width} is {value}; expected at least 2.")
-        if not 0 <= dropout < 1:
-            raise InputError(f"dropout is {dropout}; expected at least 0 and below 1.")
+        check_patch_size(patch_size, 5)
+        check_at_least(2, spectral_width=spectral_width, spatial_width=spatial_width)
+        check_at_least(2, fusion_width=fusion_width, hidden_width=hidden_width)
+        check_dropout(dropout)
         self.spectral = SpectralEncoder(self.n_inputs, spectral_width, patch_size, attention)
         self.spatial = SpatialEncoder(self.n_inputs, spatial_width, patch_size, attention)
         self.fusion = create_fusion(fusion, spectral_width, spatial_width, fusion_width)

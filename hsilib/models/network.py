@@ -51,11 +51,23 @@ class Network(nn.Module):
         self.register_buffer("projection", torch.eye(components, n_bands) if components else None)
 
     def set_standardizer(self, standardizer: Standardizer) -> None:
-        """Make ``standardizer`` part of the weights."""
+        """Make ``standardizer`` part of the weights.
+
+        Raises
+        ------
+        InputError : the network works on principal components and the standardizer has none, or the other way round.
+        """
+        projection = None if standardizer.projection is None else torch.from_numpy(standardizer.projection)
+        found = 0 if projection is None else len(projection)
+        if found != self.n_components:
+            raise InputError(
+                f"the network works on {self.n_components} principal components (0: on bands), the standardizer has "
+                f"{found}; fit it with components={self.n_components}."
+            )
         self.band_mean.copy_(torch.from_numpy(standardizer.mean))
         self.band_scale.copy_(torch.from_numpy(standardizer.scale))
-        if self.projection is not None and standardizer.projection is not None:
-            self.projection.copy_(torch.from_numpy(standardizer.projection))
+        if self.projection is not None and projection is not None:
+            self.projection.copy_(projection)
 
     def standardize(self, x: torch.Tensor) -> torch.Tensor:
         """Scale raw values (N, S, H, W)."""

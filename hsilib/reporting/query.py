@@ -26,7 +26,6 @@ from hsilib.reporting.records import Record, read_records, record_id
 from hsilib.reporting.statistics import STATISTICS, PairedDifference, confidence_half_width, p_value
 
 DEFAULT_RECORDS = Path("results/records")
-CLONE = "one-percent"  # where notebooks on Colab clone the repository to, beside themselves
 TERM = re.compile(r"([^/]+)/([^/]+)/([^/\[\]]+(?:\[[^\]]*\])?)/([^/:\s]+)(?::(\S+))?")
 
 
@@ -44,11 +43,10 @@ class NotMeasuredError(InputError):
 def in_checkout(relative: str | Path) -> Path | None:
     """A file or folder of the checkout that the working directory lies in; None where there is no such thing.
 
-    The working directory comes first, then its parents; in each, a clone named ``one-percent`` counts too.
+    The working directory comes first, then its parents.
     """
     here = Path.cwd()
-    candidates = (base / relative for up in (here, *here.parents) for base in (up, up / CLONE))
-    return next((path for path in candidates if path.exists()), None)
+    return next((up / relative for up in (here, *here.parents) if (up / relative).exists()), None)
 
 
 def records_folder() -> Path:

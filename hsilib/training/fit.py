@@ -1,6 +1,6 @@
 """`fit`: the training loop, in plain sight.
 
-Contents: `fit`, `batch_loss`, `Changes`, `draw_changes`, `mean_loss`, `validate`.
+Contents: `fit`, `batch_loss`, `mixed_loss`, `Changes`, `draw_changes`, `mean_loss`, `validate`.
 """
 
 from __future__ import annotations
@@ -63,7 +63,8 @@ def fit(
         weights = torch.from_numpy(class_weights(split.train_labels, model.n_classes)).to(device)
     optimizer = create_optimizer(model.parameters(), options)
     state = TrainingState(model, optimizer, gradient_scaler(device), generator)
-    identity = fingerprint(model, split, options, generator) if checkpoint else ""
+    plan = curriculum.stages if curriculum else ()
+    identity = fingerprint(model, split, (options, plan), generator) if checkpoint else ""
     if checkpoint:
         state.resume(checkpoint, identity)
     started = time.perf_counter() - state.history.seconds
@@ -92,6 +93,7 @@ def fit(
                 total += loss.detach() * len(batch)
             state.epoch += 1
             state.history.train_loss.append(float(total) / len(order))
+            state.stop_if_diverged()
             if len(split.val):
                 accuracy, loss_value = validate(network, patches_of, split)
                 state.history.val_accuracy.append(accuracy)
@@ -104,11 +106,7 @@ def fit(
             last = state.history.train_loss[-1]
             bar.set_postfix(loss=f"{last:.3f}", val=f"{state.best_score[0]:.3f}", refresh=False)
             bar.update()
-    if state.best_weights is None:
-        state.history.best_epoch = options.epochs
-    else:
-        model.load_state_dict(state.best_weights)
-    model.eval()
+    state.take_best()
     return state.history
 
 
@@ -130,17 +128,30 @@ def batch_loss(
     step : the optimiser's, from 0; the focal loss's schedule depends on it.
     """
     changes = draw_changes(len(pixels), model, options, state.generator, sampler.device)
-    targets = one_hot(labels, model.n_classes).float()
     patches = changes.turn_and_augment(sampler(pixels), sampler)
-    mix = changes.mix
+    return mixed_loss(model, patches, labels, changes.mix, weights, options, step, state.epoch)
+
+
+def mixed_loss(
+    model: Network | StageNetwork,
+    patches: torch.Tensor,
+    labels: torch.Tensor,
+    mix: Mix | None,
+    weights: torch.Tensor,
+    options: FitOptions,
+    step: int,
+    epoch: int,
+) -> torch.Tensor:
+    """The loss of patches (N, S, P, P) with classes (N,) from 0, mixed as drawn; the rest is as for `mean_loss`."""
+    targets = one_hot(labels, model.n_classes).float()
     if mix is not None:
         patches, targets = mix_patches(patches, mix), mix_targets(targets, mix)
-    with autocast(sampler.device):
+    with autocast(patches.device):
         features = model.forward_features(patches)
         if mix is not None:
             features = mix_features(features, mix)
         logits = model.forward_head(features).flatten(1)
-    return mean_loss(logits, targets, weights, options, step, state.epoch)
+    return mean_loss(logits, targets, weights, options, step, epoch)
 
 
 @dataclass(frozen=True, eq=False)

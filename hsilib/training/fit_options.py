@@ -71,8 +71,13 @@ class FitOptions:
             raise InputError(f"fit.curriculum_epochs is {self.curriculum_epochs}; expected at least 0.")
 
     def batches_per_epoch(self, n_pixels: int) -> int:
-        """Batches that an epoch over ``n_pixels`` training pixels takes."""
-        batches = -(-n_pixels // self.batch_size)
+        """Batches that an epoch over ``n_pixels`` training pixels takes.
+
+        A last batch of a single pixel is left out, as batch norm may find one value only in it; the order is another
+        one in each epoch, so no pixel is lost.
+        """
+        full, rest = divmod(n_pixels, self.batch_size)
+        batches = full + (rest > 1) if full else 1
         return min(batches, self.max_steps_per_epoch) if self.max_steps_per_epoch > 0 else batches
 
 
@@ -119,10 +124,13 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adamw": partial(torch.optim.AdamW, fused=True),  # the same formula, all tensors in one pass
     "adam": partial(torch.optim.Adam, fused=True),
     "sgd": lambda parameters, **options: torch.optim.SGD(parameters, momentum=0.9, **options),
-    "rmsprop": torch.optim.RMSprop,
+    "rmsprop": partial(torch.optim.RMSprop, alpha=0.9),
 }
 
 
 def create_optimizer(parameters: Iterable[torch.nn.Parameter], options: FitOptions) -> torch.optim.Optimizer:
-    """The optimiser of ``options``; torch's own defaults but for momentum 0.9 of plain gradient descent."""
+    """The optimiser of ``options``; torch's own defaults but for momentum 0.9 of plain gradient descent.
+
+    RMSprop's decay is 0.9, as in Keras, with which the networks trained by it were published; torch's default is 0.99.
+    """
     return OPTIMIZERS[options.optimizer](parameters, lr=options.learning_rate, weight_decay=options.weight_decay)

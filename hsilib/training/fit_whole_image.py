@@ -83,6 +83,7 @@ def fit_whole_image(
             optimizer.zero_grad(set_to_none=True)
             state.epoch += 1
             state.history.train_loss.append(float(loss.detach()))
+            state.stop_if_diverged()
             if len(split.val) and (state.epoch % options.validate_every == 0 or state.epoch == options.epochs):
                 model.eval()
                 with torch.inference_mode():
@@ -97,11 +98,7 @@ def fit_whole_image(
             last = state.history.train_loss[-1]
             bar.set_postfix(loss=f"{last:.3f}", val=f"{state.best_score[0]:.3f}", refresh=False)
             bar.update()
-    if state.best_weights is None:
-        state.history.best_epoch = options.epochs
-    else:
-        model.load_state_dict(state.best_weights)
-    model.eval()
+    state.take_best()
     return state.history
 
 

@@ -1,6 +1,12 @@
-"""Mixed precision where it helps: fp16 or bf16 on CUDA, float32 everywhere else."""
+"""Mixed precision where it helps: fp16 or bf16 on CUDA, float32 everywhere else.
+
+Contents: `mixed_precision_dtype`, `autocast`, `gradient_scaler`, `exact_convolutions`.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -22,6 +28,23 @@ def autocast(device: torch.device) -> torch.autocast:
     """A context in which the forward pass runs in the device's mixed precision."""
     dtype = mixed_precision_dtype(device)
     return torch.autocast(device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None)
+
+
+@contextmanager
+def exact_convolutions() -> Iterator[None]:
+    """A context in which cuDNN takes repeatable algorithms and computes float32 in float32; no change on the CPU.
+
+    By default it may round the inputs of float32 convolutions to TF32, of 10 bits, so that a dense pass would differ
+    from patches one by one. What has no repeatable kernel on CUDA, such as the backward pass of adaptive pooling and
+    `torch.Tensor.index_add`, stays as it is: there the same seed gives the same record on the CPU only.
+    """
+    cudnn = torch.backends.cudnn
+    before = cudnn.deterministic, cudnn.allow_tf32
+    cudnn.deterministic, cudnn.allow_tf32 = True, False
+    try:
+        yield
+    finally:
+        cudnn.deterministic, cudnn.allow_tf32 = before
 
 
 def gradient_scaler(device: torch.device) -> torch.amp.GradScaler:

@@ -64,7 +64,7 @@ def pretrained_key(
 
     Parameters
     ----------
-    settings : numbers of the stage. model : its standardisation. encoder : as the stage starts from it.
+    settings : numbers of the stage. model : its standardisation and projection. encoder : as the stage starts from it.
     positions : flat indices of the samples and of the held-out pixels.
     """
     plain = (VERSION, stage, settings, seed, repr(encoder), torch.__version__, sampler.device.type, sampler.sha256())
@@ -72,7 +72,8 @@ def pretrained_key(
     weights = encoder.state_dict()
     for name in sorted(weights):
         digest.update(name.encode())
-    for tensor in (model.band_mean, model.band_scale, *positions, *(weights[name] for name in sorted(weights))):
+    scaling = [model.band_mean, model.band_scale] + ([] if model.projection is None else [model.projection])
+    for tensor in (*scaling, *positions, *(weights[name] for name in sorted(weights))):
         digest.update(repr(tuple(tensor.shape)).encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()

@@ -106,16 +106,14 @@ def fit_stacked(
             for k, (state, loss) in enumerate(zip(states, (total / order.shape[1]).tolist(), strict=True)):
                 state.epoch += 1
                 state.history.train_loss.append(loss)
+                state.stop_if_diverged()
                 if scores is not None:
                     state.history.val_accuracy.append(scores[0][k])
                     state.history.val_loss.append(scores[1][k])
                     state.keep_if_best(scores[0][k], scores[1][k])
             bar.update()
     for state in states:
-        if state.best_weights is None:
-            state.history.best_epoch = options.epochs
-        else:
-            state.model.load_state_dict(state.best_weights)
+        state.take_best()
         state.history.seconds = (time.perf_counter() - started) / len(states)
     stack.train(False)
     stack.release()

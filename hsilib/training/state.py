@@ -8,6 +8,7 @@ Contents: `FitHistory`, `TrainingState`, `fingerprint`.
 from __future__ import annotations
 
 import hashlib
+import math
 import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 import torch
 
 from hsilib.data.splits import Split
+from hsilib.errors import InputError
 from hsilib.files import write_atomically
 from hsilib.models.network import Network
 
@@ -26,7 +28,8 @@ class FitHistory:
 
     Attributes
     ----------
-    train_loss, val_loss, val_accuracy : one number an epoch; the last two empty without validation pixels.
+    train_loss : one number an epoch.
+    val_loss, val_accuracy : one number each time that the validation pixels were asked; empty if there are none.
     best_epoch : the epoch (counted from 1) whose weights the model keeps.
     seconds : the time it took, what was done before an interruption included.
     """
@@ -59,9 +62,32 @@ class TrainingState:
 
     def keep_if_best(self, accuracy: float, loss: float) -> None:
         """Remember the present weights if no earlier epoch was as accurate, or as accurate at a lower loss."""
-        if (accuracy, -loss) > self.best_score:
-            self.best_score, self.history.best_epoch = (accuracy, -loss), self.epoch
+        score = accuracy, -math.inf if math.isnan(loss) else -loss
+        if score > self.best_score:
+            self.best_score, self.history.best_epoch = score, self.epoch
             self.best_weights = {k: v.clone() for k, v in self.model.state_dict().items()}
+
+    def stop_if_diverged(self) -> None:
+        """Ask after an epoch whether there is anything left to train.
+
+        Raises
+        ------
+        InputError : the epoch's loss is no number, and neither are all weights.
+        """
+        # Half precision may overflow in a batch, whose step is then skipped; weights that are no number stay so.
+        if math.isnan(self.history.train_loss[-1]) and not all(p.isfinite().all() for p in self.model.parameters()):
+            raise InputError(
+                f"the training diverged in epoch {self.epoch}: its loss and its weights are no numbers any more. Lower "
+                f"fit.learning_rate, or limit the gradients with fit.clip_norm."
+            )
+
+    def take_best(self) -> None:
+        """End the training: the best weights where there are any, else those of the last epoch, for evaluation."""
+        if self.best_weights is None:
+            self.history.best_epoch = self.epoch
+        else:
+            self.model.load_state_dict(self.best_weights)
+        self.model.eval()
 
     def save(self, path: Path, identity: str) -> None:
         """Write everything, whole or not at all."""

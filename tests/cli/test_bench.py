@@ -70,3 +70,8 @@ def test_an_unknown_name_lists_the_known_ones(capsys: Printed) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(["bench", "nothing"])
     assert "'known'" in capsys.readouterr().err
+
+
+def test_no_threads_at_all(capsys: Printed) -> None:
+    assert main(["bench", "dense", "--threads", "0"]) != 0
+    assert "--threads is 0; expected at least 1" in capsys.readouterr().err

@@ -157,6 +157,7 @@ def test_one_class_only(tiny: Scene) -> None:
         ({"probe": "linaer"}, "did you mean linear"),
         ({"pretrain": PretrainOptions(rm_ssl=True)}, "encoder says which stage"),
         ({"pretrain": PretrainOptions(mr_ssl=True)}, "encoder says which stage"),
+        ({"model": {"components": 4}}, "probed on all bands"),
     ],
 )
 def test_settings_that_cannot_be(options: dict[str, Any], message: str) -> None:

@@ -192,15 +192,13 @@ def test_only_records_of_a_device_count_where_one_is_named(paired: Results) -> N
         paired.query(f"{CELL}/kappa:n", device="Tesla T4")
 
 
-def test_records_folder_is_found_from_below_and_in_a_clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_records_folder_is_found_from_below(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     below = tmp_path / "checkout" / "notebooks"
     below.mkdir(parents=True)
     monkeypatch.chdir(below)
     assert records_folder() == Path("results/records")
     (tmp_path / "checkout/results/records").mkdir(parents=True)
     assert records_folder() == tmp_path / "checkout/results/records"
-    (below / "one-percent/results/records").mkdir(parents=True)
-    assert records_folder() == below / "one-percent/results/records"
 
 
 def test_changed_settings_do_not_count_under_the_recipes_name(results: Results) -> None:

@@ -56,6 +56,22 @@ def test_plain_gradient_descent_has_momentum() -> None:
     assert optimizer.param_groups[0]["momentum"] == 0.9
 
 
+def test_rmsprop_forgets_as_in_keras() -> None:
+    """The first step divides by the root of a tenth of the squared gradient."""
+    weight = torch.nn.Parameter(torch.zeros(()))
+    optimizer = create_optimizer([weight], FitOptions(optimizer="rmsprop", learning_rate=1.0, weight_decay=0.0))
+    (5 * weight).backward()
+    optimizer.step()
+    assert float(weight.detach()) == pytest.approx(-1 / 0.1**0.5, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("n_pixels", "batch_size", "batches"), [(1, 16, 1), (15, 16, 1), (16, 16, 1), (17, 16, 1), (18, 16, 2), (3, 1, 3)]
+)
+def test_a_last_batch_of_one_pixel_is_left_out(n_pixels: int, batch_size: int, batches: int) -> None:
+    assert FitOptions(batch_size=batch_size).batches_per_epoch(n_pixels) == batches
+
+
 @pytest.mark.parametrize("wrong", [{"optimizer": "adamm"}, {"schedule": "cosin"}], ids=str)
 def test_an_unknown_name_gets_the_nearest(wrong: dict[str, str]) -> None:
     with pytest.raises(InputError, match=r"did you mean (adam|cosine)"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from hsilib.training.precision import autocast, gradient_scaler, mixed_precision_dtype
+from hsilib.training.precision import autocast, exact_convolutions, gradient_scaler, mixed_precision_dtype
 
 
 @pytest.mark.parametrize(
@@ -36,3 +36,17 @@ def test_the_cpu_computes_in_float32() -> None:
     scaler = gradient_scaler(cpu)
     assert not scaler.is_enabled()
     assert scaler.scale(torch.tensor(3.0)).item() == 3.0
+
+
+def test_exact_convolutions_put_the_flags_back_even_after_an_error() -> None:
+    cudnn = torch.backends.cudnn
+    before = cudnn.deterministic, cudnn.allow_tf32
+
+    @exact_convolutions()
+    def fails() -> None:
+        assert (cudnn.deterministic, cudnn.allow_tf32) == (True, False)
+        raise KeyError
+
+    with pytest.raises(KeyError):
+        fails()
+    assert (cudnn.deterministic, cudnn.allow_tf32) == before

@@ -323,6 +323,19 @@ def test_an_encoder_that_starts_elsewhere_is_not_found(
     assert [report.from_cache for report in reports] == [False, False]
 
 
+def test_another_projection_is_not_found(tiny: Scene, tmp_path: Path) -> None:
+    """Four components, whitened and not, have the same scaling and the same initial encoders."""
+    reports = []
+    for whiten in (True, False):
+        torch.manual_seed(0)
+        network = create_model("dual-branch", tiny.n_bands, tiny.n_classes, **SMALL, components=4)
+        network.set_standardizer(Standardizer.fit(tiny.cube, 4, whiten))
+        sampler = PatchSampler(tiny.cube, network.patch_size, CPU)
+        options = replace(BOTH, mr_ssl=False)
+        reports += pretrain(network, sampler, make_split(tiny, "count:5", 0), options, 0, tmp_path)
+    assert [report.from_cache for report in reports] == [False, False]
+
+
 @pytest.mark.parametrize("damage", ["truncated", "not safetensors", "no report", "another report", "other weights"])
 def test_a_file_that_cannot_be_used_is_computed_again(tiny: Scene, tmp_path: Path, damage: str) -> None:
     import safetensors.torch

@@ -14,6 +14,7 @@ from hsilib.data.patches import PatchSampler
 from hsilib.data.scene import Scene
 from hsilib.data.splits import Split, make_split
 from hsilib.data.standardize import Standardizer
+from hsilib.errors import InputError
 from hsilib.models.network import Network
 from hsilib.models.registry import create_model
 from hsilib.training import fit as fit_module
@@ -98,6 +99,20 @@ def test_killed_and_resumed_equals_uninterrupted(
     assert_same(train(scene, split, EVERYTHING, path), uninterrupted)
     done_before = (epoch - 1) // CHECKPOINT_EPOCHS * CHECKPOINT_EPOCHS
     assert len(visited) == EVERYTHING.epochs - done_before, "what was done before was done again"
+
+
+def test_a_training_that_diverged_says_so(scene: Scene, split: Split) -> None:
+    with pytest.raises(InputError, match=r"diverged in epoch 1.*fit\.learning_rate"):
+        train(scene, split, replace(EVERYTHING, learning_rate=1e30, warmup_epochs=0, clip_norm=0.0), None)
+
+
+def test_a_validation_loss_that_is_no_number_is_the_worst(scene: Scene) -> None:
+    model = create_model("dual-branch", scene.n_bands, scene.n_classes, **SMALL)
+    optimizer = torch.optim.SGD(model.parameters())
+    state = TrainingState(model, optimizer, torch.amp.GradScaler("cpu", enabled=False), torch.Generator())
+    for state.epoch, (accuracy, loss) in enumerate([(0.5, float("nan")), (0.5, 3.0), (0.5, float("nan"))], start=1):
+        state.keep_if_best(accuracy, loss)
+    assert state.history.best_epoch == 2
 
 
 def test_writing_checkpoints_changes_nothing(scene: Scene, split: Split, tmp_path: Path) -> None:
