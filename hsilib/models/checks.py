@@ -1,9 +1,11 @@
-"""What a network asks of its input before it builds a layer.
+"""What a network asks of its arguments and its input before it builds a layer.
 
-Contents: `check_patch_size`, `check_inputs`.
+Contents: `check_patch_size`, `check_inputs`, `check_at_least`, `check_heads`, `check_dropout`.
 """
 
 from __future__ import annotations
+
+from numbers import Integral, Real
 
 from hsilib.errors import InputError
 
@@ -15,7 +17,7 @@ def check_patch_size(patch_size: int, least: int) -> None:
     ------
     InputError : an even or too small size.
     """
-    if patch_size < least or patch_size % 2 == 0:
+    if not isinstance(patch_size, Integral) or patch_size < least or patch_size % 2 == 0:
         raise InputError(f"patch_size is {patch_size}; expected an odd number of at least {least}.")
 
 
@@ -28,3 +30,42 @@ def check_inputs(network: str, n_inputs: int, least: int) -> None:
     """
     if n_inputs < least:
         raise InputError(f"{network} gets {n_inputs} bands or components; it needs at least {least}.")
+
+
+def check_at_least(least: int, **sizes: int) -> None:
+    """Complain about a layer without units and the like; torch builds some of these and fails only when they run.
+
+    Parameters
+    ----------
+    sizes : the network's own arguments by their names.
+
+    Raises
+    ------
+    InputError : one that is no whole number or is below ``least``.
+    """
+    for name, size in sizes.items():
+        if not isinstance(size, Integral) or size < least:
+            raise InputError(f"{name} is {size}; expected a whole number of at least {least}.")
+
+
+def check_heads(width: int, heads: int) -> None:
+    """Complain about tokens of ``width`` numbers that cannot be cut into ``heads`` parts of one size.
+
+    Raises
+    ------
+    InputError : either below 1, or a number of heads that does not divide the width.
+    """
+    check_at_least(1, width=width, heads=heads)
+    if width % heads:
+        raise InputError(f"heads is {heads}; expected a number that divides width, which is {width}.")
+
+
+def check_dropout(dropout: float) -> None:
+    """Complain about what is no probability, or is 1, which leaves nothing.
+
+    Raises
+    ------
+    InputError : below 0, 1 or more, or no number.
+    """
+    if not isinstance(dropout, Real) or not 0 <= dropout < 1:
+        raise InputError(f"dropout is {dropout}; expected at least 0 and below 1.")
