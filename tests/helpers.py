@@ -66,7 +66,8 @@ def make_nontrivial(model: Network, seed: int = 0) -> Network:
         return low + (high - low) * torch.rand(size, generator=generator)
 
     mean, scale = uniform(model.n_bands, 50, 150).double(), uniform(model.n_bands, 5, 20).double()
-    model.set_standardizer(Standardizer(mean.numpy(), scale.numpy(), "nothing"))
+    projection = None if model.projection is None else model.projection.double().numpy()
+    model.set_standardizer(Standardizer(mean.numpy(), scale.numpy(), "nothing", projection))
     with torch.no_grad():
         for module in model.modules():
             if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d):

@@ -85,7 +85,9 @@ def test_the_address_is_the_same_everywhere() -> None:
     for path in address.files_that_show_it():
         text = path.read_text(encoding="utf-8")
         assert address.slug(address.address()) in text
-        for owner, name in re.findall(r"(?:@ git\+https://github\.com|colab\S*/github)/([\w.-]+)/([\w.-]+)", text):
+        for owner, name in re.findall(
+            r'(?:(?:@ git\+|")https://github\.com|colab\S*/github)/([\w.-]+)/([\w.-]+)', text
+        ):
             assert f"{owner}/{name}" == address.slug(address.address()), f"{path.name} shows another address"
 
 
@@ -97,6 +99,7 @@ def test_notebook_is_honest(path: Path) -> None:
     code = [cell for cell in cells if cell["cell_type"] == "code"]
     assert all(cell["execution_count"] for cell in code), "nbval checks nothing in a cell that was not run"
     assert any("parameters" in cell["metadata"].get("tags", []) for cell in code)
+    assert f"/blob/main/notebooks/{path.name})" in "".join(cells[0]["source"]), "no link that opens it in Colab"
     assert any("nbval-check-output" in cell["metadata"].get("tags", []) for cell in code)
     assert not any(output["output_type"] == "error" for cell in code for output in cell["outputs"])
     prose = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")

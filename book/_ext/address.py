@@ -1,7 +1,7 @@
 """The repository's address stands in pyproject.toml. This puts it wherever it must be shown.
 
 As a Sphinx extension it fills the theme's options; as a script (`make address`) it rewrites the files that
-cannot look it up: notebooks opened in Colab, README.md, CITATION.cff.
+cannot look it up: notebooks opened in Colab, a page, README.md, CITATION.cff.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ def address() -> str:
     return str(project["urls"]["Repository"])
 
 
-def pages_address() -> str:
-    """Where the repository's published book is."""
-    owner, repository = address().split("/")[-2:]
+def pages_address(url: str) -> str:
+    """Where the published book of a repository is."""
+    owner, repository = url.split("/")[-2:]
     return f"https://{owner}.github.io/{repository}/"
 
 
@@ -39,23 +39,25 @@ def written_address() -> str:
 
 def files_that_show_it() -> list[Path]:
     """Every file that repeats the address."""
-    return [ROOT / "README.md", ROOT / "CITATION.cff", *sorted((ROOT / "notebooks").glob("*.ipynb"))]
+    notebooks = sorted((ROOT / "notebooks").glob("*.ipynb"))
+    return [ROOT / "README.md", ROOT / "CITATION.cff", ROOT / "book" / "large_images.md", *notebooks]
 
 
 def main() -> None:
     """Write the address of pyproject.toml wherever the one written last stands."""
-    old, new = slug(written_address()), slug(address())
+    old, new = written_address(), address()
     for path in files_that_show_it():
         text = path.read_text(encoding="utf-8")
-        if old != new and old in text:
-            path.write_text(text.replace(old, new), encoding="utf-8")
-            print(f"{path.relative_to(ROOT)}: {old} is now {new}")
+        changed = text.replace(pages_address(old), pages_address(new)).replace(slug(old), slug(new))
+        if changed != text:
+            path.write_text(changed, encoding="utf-8")
+            print(f"{path.relative_to(ROOT)}: {slug(old)} is now {slug(new)}")
 
 
 def fill_theme(app: Any, config: Any) -> None:
     """Give the theme the address, so that _config.yml need not repeat it."""
     config.html_theme_options["repository_url"] = address()
-    config.html_baseurl = config.ogp_site_url = pages_address()
+    config.html_baseurl = config.ogp_site_url = pages_address(address())
 
 
 def setup(app: Any) -> dict[str, bool]:

@@ -20,6 +20,7 @@ from hsilib.reporting.query import query_cells
 from results import ROOT, committed, paragraph, table
 
 CLAIMS = ROOT / "book" / "claims.yml"
+QUICKSTART = "01_quickstart.ipynb"  # runs one recipe on one scene and shows what comes of it
 # The sign and the words say it, too: no reader needs the colours.
 SIGNS = {
     Verdict.REPRODUCED: "✓",
@@ -128,24 +129,29 @@ def measured_cell(finding: Finding) -> nodes.container:
 
 
 def how_to_measure(claim: Claim) -> list[nodes.Node]:
-    """The commands and a link to Colab with the parameters to set there, folded; or why nothing measures it."""
+    """The commands and, for a single cell, a link to Colab with what to set there, folded; or why nothing does it."""
     kind, what = claim.measure
     if kind != "query":
         return [paragraph(str(what))]
-    url = f"https://colab.research.google.com/github/{slug(address())}/blob/main/notebooks/{claim.notebook}.ipynb"
-    link = nodes.reference("", "in Colab", refuri=url, internal=False)
-    scene, split, recipe = query_cells(what)[0]
-    settings = {"scene": scene, "split": split}
-    if claim.notebook == "01_quickstart":
-        settings["recipe"] = recipe
-    text = ", ".join(f'{name} = "{value}"' for name, value in settings.items())
-    gpu = f" on a {claim.device}" if claim.device else ""
-    return [
+    built: list[nodes.Node] = [
         nodes.raw("", "<details><summary>how to measure it</summary>", format="html"),
         nodes.literal_block(text="\n".join(claim.commands), language="sh"),
-        nodes.paragraph("", "", nodes.Text("or "), link, nodes.Text(f"{gpu}, with "), nodes.literal(text=text)),
-        nodes.raw("", "</details>", format="html"),
     ]
+    cells = set(query_cells(what))
+    if len(cells) == 1:
+        built.append(colab_link(claim, *cells.pop()))
+    return [*built, nodes.raw("", "</details>", format="html")]
+
+
+def colab_link(claim: Claim, scene: str, split: str, recipe: str) -> nodes.paragraph:
+    """Where the number can be seen, with the parameters to set there; the record comes from the command."""
+    url = f"https://colab.research.google.com/github/{slug(address())}/blob/main/notebooks/{QUICKSTART}"
+    link = nodes.reference("", "in Colab", refuri=url, internal=False)
+    gpu = f" on a {claim.device}" if claim.device else ""
+    settings = nodes.literal(text=f'scene = "{scene}", split = "{split}", recipe = "{recipe}"')
+    return nodes.paragraph(
+        "", "", nodes.Text("To see the number, without a record: "), link, nodes.Text(f"{gpu}, with "), settings
+    )
 
 
 def setup(app: Any) -> dict[str, bool]:

@@ -26,6 +26,7 @@ from hsilib.reporting.statistics import STATISTICS
 
 logger = logging.getLogger(__name__)
 ROOT = Path(__file__).resolve().parents[2]
+USUAL_SEEDS = 10  # what the pages say of every cell that says nothing else
 COMMITTED, FRESH = ROOT / "results" / "records", ROOT / "results" / "fresh"
 
 
@@ -106,6 +107,8 @@ def accuracy_cell(results: Results, scene: str, split: str, name: str, metric: s
     values = [100 * float(record.metrics[metric]) for record in records]
     mean, spread, half = (STATISTICS[statistic](values) for statistic in ("mean", "std", "ci95"))
     text = f"{mean:.1f} ± {spread:.1f}" if len(values) > 1 else f"{mean:.1f} (one seed)"
+    if 1 < len(values) != USUAL_SEEDS:
+        text += f" ({len(values)} seeds)"
     source = results.query(f"{scene}/{split}/{name}/{metric}").source()
     if len(values) > 1:
         source += f"; 95 % interval of the mean {mean - half:.1f} to {mean + half:.1f}"

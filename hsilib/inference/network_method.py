@@ -74,11 +74,11 @@ class NetworkMethod(Method):
         with self.own_randomness():
             self.create_model(scene)
             sampler = PatchSampler(scene.cube, self.model.patch_size, self.device)
-            stages = pretrain(self.model, sampler, split, self.options.pretrain, self.seed, cache)
             options, curriculum = self.options.fit, None
             if self.options.spectral_train.stages:
                 curriculum = Curriculum(self.model, scene.cube, self.options.spectral_train, options.epochs)
                 options = curriculum.shortened(options)
+            stages = pretrain(self.model, sampler, split, self.options.pretrain, self.seed, cache)
             self.fitted(stages, fit(self.model, sampler, split, options, generator, checkpoint, curriculum))
 
     def draw_seed(self, generator: torch.Generator) -> None:

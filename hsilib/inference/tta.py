@@ -1,4 +1,4 @@
-"""Test-time augmentation (METHOD A9): the scene is seen in several views and the probabilities are averaged.
+"""Test-time augmentation (description, A9): the scene is seen in several views and the probabilities are averaged.
 
 The description counts "4 rotations × 4 flips", 16 combinations. A square can be laid down in eight
 ways only (quarter turns, and their mirror images), so each of the eight is there twice: a second pass

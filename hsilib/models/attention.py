@@ -1,4 +1,4 @@
-"""Quantum-inspired attention (METHOD A4): a gate that is the expectation of one qubit's measurement.
+"""Quantum-inspired attention (description, A4): a gate that is the expectation of one qubit's measurement.
 
 Contents: `QuantumInspiredAttention`.
 """

@@ -1,6 +1,7 @@
 """What a network asks of its arguments and its input before it builds a layer.
 
-Contents: `check_patch_size`, `check_inputs`, `check_at_least`, `check_heads`, `check_dropout`.
+Contents: `check_patch_size`, `check_inputs`, `check_at_least`, `check_heads`, `check_dropout`,
+`is_whole`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ def check_patch_size(patch_size: int, least: int) -> None:
     ------
     InputError : an even or too small size.
     """
-    if not isinstance(patch_size, Integral) or patch_size < least or patch_size % 2 == 0:
+    if not is_whole(patch_size) or patch_size < least or patch_size % 2 == 0:
         raise InputError(f"patch_size is {patch_size}; expected an odd number of at least {least}.")
 
 
@@ -44,7 +45,7 @@ def check_at_least(least: int, **sizes: int) -> None:
     InputError : one that is no whole number or is below ``least``.
     """
     for name, size in sizes.items():
-        if not isinstance(size, Integral) or size < least:
+        if not is_whole(size) or size < least:
             raise InputError(f"{name} is {size}; expected a whole number of at least {least}.")
 
 
@@ -67,5 +68,14 @@ def check_dropout(dropout: float) -> None:
     ------
     InputError : below 0, 1 or more, or no number.
     """
-    if not isinstance(dropout, Real) or not 0 <= dropout < 1:
+    if not _is_number(dropout) or not 0 <= dropout < 1:
         raise InputError(f"dropout is {dropout}; expected at least 0 and below 1.")
+
+
+def is_whole(value: object) -> bool:
+    """Whether a setting, which may be anything, is a whole number, NumPy's included."""
+    return isinstance(value, Integral)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real)

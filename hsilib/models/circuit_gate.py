@@ -1,4 +1,4 @@
-"""The gate of quantum-inspired attention (METHOD A4) as a circuit: simulated, and measured with finite shots.
+"""The gate of quantum-inspired attention (description, A4) as a circuit: simulated, and measured with finite shots.
 
 One qubit a channel, prepared by RY(θ) on the state 0, without entanglement: ⟨Z⟩ = cos θ and ⟨X⟩ = sin θ, so the
 gate is σ(⟨Z⟩ + ⟨X⟩). Hardware cannot read an expectation; it repeats the circuit ("shots") and takes

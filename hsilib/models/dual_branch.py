@@ -1,4 +1,4 @@
-"""The dual-branch model (METHOD A1–A5): spectral and spatial encoder, fusion, classifier.
+"""The dual-branch model (description, A1–A5): spectral and spatial encoder, fusion, classifier.
 
 Contents: `DualBranch`.
 """

@@ -1,4 +1,4 @@
-"""The two encoders of the dual-branch model (METHOD A3), written so that patches and whole scenes agree.
+"""The two encoders of the dual-branch model (description, A3), written so that patches and whole scenes agree.
 
 Both take a window larger than their output: an input of (H + P − 1) × (W + P − 1) pixels gives an
 output of H × W, each output pixel a function of its own P × P patch alone. A patch is the case

@@ -1,4 +1,4 @@
-"""Temperature-guided fusion of the two branches (METHOD A5) and what it is compared with.
+"""Temperature-guided fusion of the two branches (description, A5) and what it is compared with.
 
 Contents: `TemperatureFusion`, `ConcatenationFusion`, `FUSIONS`, `create_fusion`.
 """

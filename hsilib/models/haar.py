@@ -2,7 +2,7 @@
 
 Reference: Mallat (1989), A Theory for Multiresolution Signal Decomposition, doi:10.1109/34.192463.
 
-Contents: `haar`, `inverse_haar`, `haar_2d`.
+Contents: `haar`, `haar_2d`.
 """
 
 from __future__ import annotations
@@ -23,13 +23,6 @@ def haar(x: torch.Tensor, axis: int) -> tuple[torch.Tensor, torch.Tensor]:
         x = torch.cat([x, x.narrow(axis, x.shape[axis] - 1, 1)], dim=axis)
     first, second = x.unflatten(axis, (-1, 2)).unbind(axis + 1)
     return (first + second) / math.sqrt(2), (first - second) / math.sqrt(2)
-
-
-def inverse_haar(approximation: torch.Tensor, detail: torch.Tensor, axis: int) -> torch.Tensor:
-    """What `haar` made the two parts of, lengthened to an even length where that was odd."""
-    axis %= approximation.ndim
-    pairs = [(approximation + detail) / math.sqrt(2), (approximation - detail) / math.sqrt(2)]
-    return torch.stack(pairs, dim=axis + 1).flatten(axis, axis + 1)
 
 
 def haar_2d(x: torch.Tensor) -> torch.Tensor:

@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn.functional import interpolate
 
 from hsilib.errors import InputError
+from hsilib.models.checks import is_whole
 from hsilib.models.whole_image_network import WholeImageNetwork
 
 LEVELS = 4
@@ -53,9 +54,10 @@ class PyramidNetwork(WholeImageNetwork):
         inner_width: int,
     ) -> None:
         super().__init__(n_bands, n_classes, components)
-        if len(widths) != LEVELS or any(width < 1 or width % multiple for width in widths):
-            raise InputError(f"widths are {tuple(widths)}; expected four multiples of {multiple}.")
-        if inner_width < 1 or inner_width % groups:
+        sizes = widths if isinstance(widths, tuple | list) else ()
+        if len(sizes) != LEVELS or not all(_is_multiple(width, multiple) for width in sizes):
+            raise InputError(f"widths are {widths}; expected four multiples of {multiple}.")
+        if not _is_multiple(inner_width, groups):
             raise InputError(f"inner_width is {inner_width}; expected a multiple of {groups}.")
         self.stem = conv_norm_relu(self.n_inputs, widths[0], groups)
         self.downs = nn.ModuleList(
@@ -76,6 +78,11 @@ class PyramidNetwork(WholeImageNetwork):
             below = interpolate(fused, scale_factor=2.0, mode=self.upsampling)
             fused = self.fusions[i](self.laterals[i](maps[i]) + below)
         return fused
+
+
+def _is_multiple(size: int, unit: int) -> bool:
+    """Whether ``size`` is a whole number of units, one at least."""
+    return is_whole(size) and size >= unit and size % unit == 0
 
 
 def conv_norm_relu(n_in: int, n_out: int, groups: int) -> nn.Sequential:

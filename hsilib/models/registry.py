@@ -1,13 +1,15 @@
 """Every network by its name.
 
-Contents: `NETWORKS`, `create_model`; `WHOLE_IMAGE_NETWORKS`, `create_whole_image_model`.
+Contents: `NETWORKS`, `create_model`, `smallest_patch`; `WHOLE_IMAGE_NETWORKS`, `create_whole_image_model`.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from hsilib.errors import unknown_name
+import torch
+
+from hsilib.errors import InputError, unknown_name
 from hsilib.models.dual_branch import DualBranch
 from hsilib.models.network import Network
 from hsilib.models.peers.a2s2k_resnet import A2S2KResNet
@@ -67,6 +69,26 @@ def create_model(name: str, n_bands: int, n_classes: int, **options: Any) -> Net
     model = NETWORKS[name](n_bands, n_classes, **options)
     model.name, model.options = name, options
     return model
+
+
+def smallest_patch(model: Network) -> int:
+    """The smallest patch that the same weights serve; the network's own, where they serve no smaller one."""
+
+    def shapes(patch_size: int) -> dict[str, torch.Size]:
+        options = {**model.options, "patch_size": patch_size}
+        with torch.random.fork_rng(devices=[]):
+            other = create_model(model.name, model.n_bands, model.n_classes, **options)
+        return {name: value.shape for name, value in other.state_dict().items()}
+
+    own, smallest = shapes(model.patch_size), model.patch_size
+    for patch_size in range(model.patch_size - 2, 0, -2):
+        try:
+            if shapes(patch_size) != own:
+                break
+        except InputError:
+            break
+        smallest = patch_size
+    return smallest
 
 
 def create_whole_image_model(name: str, n_bands: int, n_classes: int, **options: Any) -> WholeImageNetwork:

@@ -70,7 +70,6 @@ class Claim:
     printed : how the description prints its value, where that says more than the number.
     estimate : the description itself calls its value an estimate.
     command : what to run for the records. device : they count only from a device with this in its name.
-    notebook : where that can be done in Colab; a name in ``notebooks/``.
     also : label → query: the same measured elsewhere, shown without a verdict.
     """
 
@@ -88,7 +87,6 @@ class Claim:
     estimate: bool = False
     command: str = ""
     device: str = ""
-    notebook: str = "01_quickstart"
     also: tuple[tuple[str, str], ...] = ()
 
     @property

@@ -22,7 +22,7 @@ KINDS = ("number", "at-least", "at-most", "consistency")
 MEASURES = ("query", "complexity", "text", "computed", "works", "nothing")
 WORDS = {"id", "source", "claim", "measure"}
 NUMBERS = {"kind", "stated", "unit", "tolerance", "why"}
-OPTIONAL = {"printed", "estimate", "command", "device", "notebook", "also"}
+OPTIONAL = {"printed", "estimate", "command", "device", "also"}
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Parameters, size and arithmetic of a network, counted, and what METHOD A11 states of the dual-branch model.
+"""Parameters, size and arithmetic of a network, counted, and what the description (A11) states of the model.
 
 FLOPs are counted by PyTorch's own counter: 2 per multiply–add of every convolution and matrix product.
 It leaves out biases, batch norm, activations, box means and whatever else is pointwise.
@@ -24,7 +24,7 @@ from hsilib.models.registry import create_model
 from hsilib.training.mr_ssl import MaskedPretext
 from hsilib.training.rm_ssl import RotationPretext
 
-# METHOD A11, as printed there.
+# As printed in the description (A11).
 STATED_PARAMETERS = {
     "spectral encoder": 260_000,
     "spatial encoder": 180_000,
@@ -123,7 +123,7 @@ def flops(model: Network, side: int) -> int:
 
 
 def ssl_head_parameters(n_bands: int) -> int:
-    """The heads of RM-SSL and MR-SSL (METHOD A6) together, as the pretext tasks build them for S = ``n_bands``."""
+    """The heads of RM-SSL and MR-SSL (A6) together, as the pretext tasks build them for S = ``n_bands``."""
     with torch.device("meta"):
         model = create_model("dual-branch", n_bands, n_classes=2)
         sampler = PatchSampler(np.zeros((1, 1, n_bands)), model.patch_size, torch.device("meta"))

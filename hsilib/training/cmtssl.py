@@ -1,4 +1,4 @@
-"""CMTSSL (METHOD C): masked modelling and two jigsaws at once, from easy to hard samples.
+"""CMTSSL (description, C): masked modelling and two jigsaws at once, from easy to hard samples.
 
 After Carlesso et al., "Curriculum Multi-Task Self-Supervision Improves Lightweight Architectures for Onboard
 Satellite Hyperspectral Image Segmentation" (2025), as an alternative to RM-SSL and MR-SSL for the dual-branch
@@ -6,7 +6,8 @@ model. What we know of it is its idea: masked image modelling with decoupled spa
 by a curriculum over the difficulty of the data. All below is our reading for two encoders that pool at their end:
 
 - spatial jigsaw: the patch is cut into 3 × 3 pieces, which are laid down in one of 24 orders; the spatial encoder's
-  map before its pooling, averaged over the nine places, says which.
+  map before its pooling, averaged over the nine places, says which. Its attention, which comes after the pooling,
+  sees none of this: it gets no gradient in this stage and starts the training fresh.
 - spectral jigsaw: the bands are cut into 4 runs, which are put in one of the 4! = 24 orders; the spectral encoder's
   features of each pixel, averaged over the window, say which. So each puzzle has an encoder of its own.
 - masked modelling: one run of bands of each sample, and one piece of its patch, are set to the mean; both encoders
@@ -60,7 +61,11 @@ SPECTRAL_ORDERS = torch.tensor(list(permutations(range(RUNS))))  # (24, 4)
 
 
 class Encoders(nn.Module):
-    """Both encoders of a dual-branch model as one module, which the stage trains and the cache keeps."""
+    """Both encoders of a dual-branch model as one module, which the stage trains and the cache keeps.
+
+    The one part of them that it leaves at its initial weights is the spatial encoder's attention: that gates what
+    pooling makes of a patch, and both tasks of this encoder need its map from before the pooling.
+    """
 
     def __init__(self, spectral: SpectralEncoder, spatial: SpatialEncoder) -> None:
         super().__init__()

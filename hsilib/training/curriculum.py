@@ -1,4 +1,4 @@
-"""The warm-up curriculum (METHOD A7): while it lasts, samples that the model is sure of count more.
+"""The warm-up curriculum (description, A7): while it lasts, samples that the model is sure of count more.
 
 The description says: over the first 20 epochs samples with a confidence above 0.7 count more, and the
 loss is "base + 0.1 · confidence loss"; the confidence loss itself is left open. Our reading: the confidence

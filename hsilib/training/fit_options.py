@@ -20,7 +20,7 @@ from hsilib.training.mix import MixOptions
 
 @dataclass(frozen=True)
 class FitOptions:
-    """Settings of `fit`; the optimiser's defaults are the description's (METHOD A10), the rest is off.
+    """Settings of `fit`; the optimiser's defaults are the description's (A10), the rest is off.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Losses of the description (METHOD A7): adaptive focal loss, label smoothing, class weights.
+"""Losses of the description (A7): adaptive focal loss, label smoothing, class weights.
 
 Targets are probabilities (N, K), so that smoothed and mixed labels need no second code path.
 

@@ -1,4 +1,4 @@
-"""MixUp in three variants and CutMix (METHOD A8): a batch is mixed with its own samples in another order.
+"""MixUp in three variants and CutMix (description, A8): a batch is mixed with its own samples in another order.
 
 One draw a batch decides: MixUp, CutMix or nothing. MixUp's variants are as likely. λ ~ Beta(α, α) is drawn for
 each sample and is the share that the sample keeps of itself:

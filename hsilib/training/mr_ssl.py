@@ -1,4 +1,4 @@
-"""MR-SSL (METHOD A6): the spectral encoder learns by filling in masked bands.
+"""MR-SSL (description, A6): the spectral encoder learns by filling in masked bands.
 
 The description leaves open, and we read:
 

@@ -1,4 +1,4 @@
-"""Which pixels the self-supervised stages learn from (METHOD A6).
+"""Which pixels the self-supervised stages learn from (description, A6).
 
 Contents: `sample_count`, `draw_positions`.
 """

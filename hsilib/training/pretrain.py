@@ -1,4 +1,4 @@
-"""`pretrain`: the self-supervised stages before the training (METHOD A6). They see no label.
+"""`pretrain`: the self-supervised stages before the training (description, A6). They see no label.
 
 The setting is transductive: which pixels have labels is known and used, test pixels included, as the
 description has it ("drawn 70 % from labelled positions, labels unused"); what the labels are is not.

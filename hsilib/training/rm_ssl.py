@@ -1,4 +1,4 @@
-"""RM-SSL (METHOD A6): the spatial encoder learns by telling how far a patch was turned.
+"""RM-SSL (description, A6): the spatial encoder learns by telling how far a patch was turned.
 
 The description lists "random rotation, mirror flips" among the augmentations of this stage. Taken
 literally they erase the label: a left–right and an up–down flip together are a half turn, so with both

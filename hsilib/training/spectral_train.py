@@ -1,4 +1,4 @@
-"""SpectralTrain (METHOD B): a curriculum from few principal components and small patches to many and large ones.
+"""SpectralTrain (description, B): a curriculum from few principal components and small patches to many and large ones.
 
 The description: stage i of N trains on k_i principal components and spatial size B_i, both growing, within a budget
 of β times the full training; independent of architecture, optimiser and loss. Its N, k_i, B_i and β are not known
@@ -8,14 +8,21 @@ to us, so the schedule here is ours:
   whitened, unless the network's own recipe does: a rotation of the spectra is as easy to learn from as the bands,
   while whitening blows up the noise of the last components;
 - the last stage has all components that the network ends with, and its full patch;
-- the budget is counted in epochs, and learning rate and every other schedule run over the shrunken training as a
-  whole, not stage by stage;
-- a network whose weights depend on the patch size keeps its patch size in all stages.
+- the budget is counted in epochs. Learning rate, warm-up and the curriculum of confident samples run over the
+  shrunken training as a whole, not stage by stage. The focal loss's γ falls with the optimiser's steps as always
+  (`losses.gamma_at`), so after fewer steps it ends higher;
+- no patch is smaller than the network's smallest. Where weights depend on the patch size, all stages have the same;
+- augmentation and MixUp change what a stage sees: what else they do to bands, they do to components here.
 
 Early stages really compute less: the scene is projected before patches are cut, so a patch has k_i channels, and a
 network for k_i inputs runs on it. Its weights are no copies but prefixes of the full network's: wherever a size
 depends on the number of inputs, the first entries belong to the first components (`StageNetwork`). The gradient
-reaches the full weights through them, so the optimiser goes on as if nothing had happened.
+reaches the full weights through them, and the optimiser goes on from stage to stage. What it knows of entries that
+come in late is a gradient of 0 so far: weight decay shrinks them meanwhile, and Adam's first update of them, at its
+step t, is 3.2 · √(1 − 0.999^t) learning rates, 2.5 to 3 after one or two thousand steps, where an entry that is used
+from the start gets one.
+
+Fitting the components and projecting the scene takes time that a record's `fit_s` does not have.
 
 Contents: `SpectralTrainOptions`, `Stage`, `plan_stages`, `StageNetwork`, `Curriculum`, `GROWTHS`.
 """
@@ -34,7 +41,7 @@ from torch.func import functional_call
 from hsilib.data.patches import PatchSampler
 from hsilib.errors import InputError, unknown_name
 from hsilib.models.network import Network
-from hsilib.models.registry import create_model
+from hsilib.models.registry import create_model, smallest_patch
 from hsilib.training.fit_options import FitOptions
 
 GROWTHS = ("linear", "geometric", "equal-compute")
@@ -51,7 +58,7 @@ class SpectralTrainOptions:
     budget : β, the share of the epochs that is left, above 0 and at most 1.
     components : how many principal components the network ends with, where it has no number of its own.
     first_components : k_1.
-    first_patch : B_1 as a share of the patch size, cut to an odd number; 1 keeps the patch size.
+    first_patch : B_1 as a share of the patch size, cut to an odd number that the network takes; 1 keeps the size.
     growth : ``linear`` and ``geometric`` steps of components with as many epochs in each stage; or
         ``equal-compute``: geometric, each stage with the epochs for which components times area is the same in all.
     """
@@ -85,12 +92,15 @@ class Stage:
     epochs: int
 
 
-def plan_stages(options: SpectralTrainOptions, components: int, patch_size: int, epochs: int) -> list[Stage]:
+def plan_stages(
+    options: SpectralTrainOptions, components: int, patch_size: int, epochs: int, least_patch: int = 1
+) -> list[Stage]:
     """The stages of a training that would take ``epochs`` in full.
 
     Parameters
     ----------
     components, patch_size : what the last stage has.
+    least_patch : smaller patches are made as large as this; `smallest_patch` gives a network's.
 
     Raises
     ------
@@ -108,11 +118,12 @@ def plan_stages(options: SpectralTrainOptions, components: int, patch_size: int,
         )
     grow = np.linspace if options.growth == "linear" else np.geomspace
     ks = [round(float(k)) for k in grow(options.first_components, components, options.stages)]
-    sizes = [_odd(size) for size in np.linspace(options.first_patch * patch_size, patch_size, options.stages)]
+    shares = np.linspace(options.first_patch * patch_size, patch_size, options.stages)
+    sizes = [max(least_patch, _odd(size)) for size in shares]
     ks[-1], sizes[-1] = components, patch_size  # also where there is one stage only
     costs = np.array([k * size**2 for k, size in zip(ks, sizes, strict=True)], dtype=float)
-    shares = 1 / costs if options.growth == "equal-compute" else np.ones(options.stages)
-    return [Stage(*stage) for stage in zip(ks, sizes, _shared_out(total, shares), strict=True)]
+    weights = 1 / costs if options.growth == "equal-compute" else np.ones(options.stages)
+    return [Stage(*stage) for stage in zip(ks, sizes, _shared_out(total, weights), strict=True)]
 
 
 def _odd(size: float) -> int:
@@ -195,23 +206,26 @@ class Curriculum:
     model : works on principal components, standardised, on its device.
     cube : (H, W, S) raw values.
     options : with at least one stage. epochs : of the full training.
+
+    Raises
+    ------
+    InputError : as `plan_stages`; or the network takes no so few components as the first stage has.
     """
 
     def __init__(self, model: Network, cube: NDArray[np.generic], options: SpectralTrainOptions, epochs: int) -> None:
-        if not any_patch_size(model):
-            options = replace(options, first_patch=1.0)
-        self.stages = plan_stages(options, model.n_components, model.patch_size, epochs)
+        self.stages = plan_stages(options, model.n_components, model.patch_size, epochs, smallest_patch(model))
         self.epochs = sum(stage.epochs for stage in self.stages)
+        try:  # before the scene is projected, which takes longer
+            networks = [StageNetwork(model, stage.components, stage.patch_size) for stage in self.stages]
+        except InputError as error:
+            raise InputError(f"spectral_train.first_components is {options.first_components}: {error}") from error
         device = model.band_mean.device
         with torch.inference_mode():
             values = torch.from_numpy(cube.astype(np.float32)).to(device).permute(2, 0, 1)[None]
             projected = model.prepare(values)[0].permute(1, 2, 0).cpu().numpy()
         self._parts = [
-            (
-                StageNetwork(model, stage.components, stage.patch_size),
-                PatchSampler(projected[..., : stage.components], stage.patch_size, device),
-            )
-            for stage in self.stages
+            (network, PatchSampler(projected[..., : stage.components], stage.patch_size, device))
+            for network, stage in zip(networks, self.stages, strict=True)
         ]
         self._ends = np.cumsum([stage.epochs for stage in self.stages])
 
@@ -228,17 +242,3 @@ class Curriculum:
     def is_last(self, epoch: int) -> bool:
         """Whether an epoch, counted from 0, belongs to the last stage; only its weights can be the best ones."""
         return bool(epoch >= self.epochs - self.stages[-1].epochs)
-
-
-def any_patch_size(model: Network) -> bool:
-    """Whether the same weights serve patches of other sizes."""
-    sizes = []
-    for patch_size in (model.patch_size, max(1, model.patch_size - 2)):
-        try:
-            with torch.random.fork_rng(devices=[]):
-                options = {**model.options, "patch_size": patch_size}
-                other = create_model(model.name, model.n_bands, model.n_classes, **options)
-        except InputError:
-            return False
-        sizes.append({name: value.shape for name, value in other.state_dict().items()})
-    return sizes[0] == sizes[1]

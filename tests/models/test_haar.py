@@ -7,7 +7,14 @@ import math
 import pytest
 import torch
 
-from hsilib.models.haar import haar, haar_2d, inverse_haar
+from hsilib.models.haar import haar, haar_2d
+
+
+def inverse_haar(approximation: torch.Tensor, detail: torch.Tensor, axis: int) -> torch.Tensor:
+    """What `haar` made the two parts of, lengthened to an even length where that was odd."""
+    axis %= approximation.ndim
+    pairs = [(approximation + detail) / math.sqrt(2), (approximation - detail) / math.sqrt(2)]
+    return torch.stack(pairs, dim=axis + 1).flatten(axis, axis + 1)
 
 
 def test_by_hand() -> None:

@@ -206,7 +206,8 @@ def test_svm_with_a_single_training_pixel_of_a_class() -> None:
     scene = separable_scene()
     method = fitted(SvmOptions(), scene, make_split(scene, "count:1", 0))
     assert (method.predict_proba(scene).argmax(axis=-1) + 1 == scene.ground_truth).mean() > 0.9
-    assert method.details() == {"chosen": {"C": 100.0, "gamma_factor": 1.0}}
+    assert method.details() == {"chosen": {"C": 100.0, "gamma": "scale"}}
+    assert {name: method._estimator.get_params()[name] for name in ("C", "gamma")} == method.details()["chosen"]
 
 
 def test_svm_chooses_among_the_given_settings_on_training_pixels_alone(tiny: Scene) -> None:

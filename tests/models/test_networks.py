@@ -169,6 +169,14 @@ def test_a_network_on_principal_components(name: str) -> None:
         assert torch.allclose(model(raw), plain(model.prepare(raw)), atol=1e-6)
 
 
+@pytest.mark.parametrize(("wanted", "found"), [(0, 4), (4, 0), (4, 5)])
+def test_a_standardizer_with_another_number_of_components(wanted: int, found: int) -> None:
+    """Without the check, the first bands would pass for components."""
+    standardizer = Standardizer.fit(np.random.default_rng(0).normal(100, 20, (9, 9, FEW)), components=found)
+    with pytest.raises(InputError, match=f"works on {wanted} principal components .* has {found}"):
+        create_model("cnn-1d", FEW, 3, components=wanted).set_standardizer(standardizer)
+
+
 @pytest.mark.parametrize("components", [-1, FEW + 1])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_more_components_than_bands(name: str, components: int) -> None:

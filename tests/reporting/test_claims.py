@@ -355,11 +355,6 @@ def _identity(scene: str, split: str, name: str) -> str:
     return record_id(with_overrides(recipe(base), list(settings)).method, scene, split, 0)
 
 
-def test_notebooks_of_the_ledger_exist(committed: dict[str, Finding]) -> None:
-    for finding in committed.values():
-        assert (ROOT / "notebooks" / f"{finding.claim.notebook}.ipynb").exists(), finding.claim.id
-
-
 def test_the_file_holds_no_verdict() -> None:
     text = re.sub(r"#.*", "", LEDGER.read_text(encoding="utf-8"))
     for verdict in Verdict:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -13,13 +14,13 @@ from hsilib.data.patches import PatchSampler
 from hsilib.data.standardize import Standardizer
 from hsilib.errors import InputError
 from hsilib.models.network import Network
-from hsilib.models.registry import create_model
+from hsilib.models.registry import create_model, smallest_patch
+from hsilib.training.fit_options import FitOptions
 from hsilib.training.spectral_train import (
     Curriculum,
     SpectralTrainOptions,
     Stage,
     StageNetwork,
-    any_patch_size,
     plan_stages,
 )
 from tests.helpers import SMALL
@@ -151,5 +152,45 @@ def test_small_patches_lie_in_the_middle_of_large_ones() -> None:
 
 
 def test_whether_weights_depend_on_the_patch_size() -> None:
-    assert any_patch_size(a_model())
-    assert any_patch_size(a_model(patch_size=5)) is False  # 3 is less than its convolutions need
+    assert smallest_patch(a_model()) < a_model().patch_size
+    assert smallest_patch(a_model(patch_size=5)) == 5  # 3 is less than its convolutions need
+
+
+@pytest.mark.parametrize(
+    ("patch_size", "stages", "expected"), [(7, 3, [5, 5, 7]), (5, 3, [5, 5, 5]), (9, 3, [5, 7, 9]), (11, 2, [5, 11])]
+)
+def test_no_patch_is_smaller_than_the_network_takes(patch_size: int, stages: int, expected: list[int]) -> None:
+    """0.6 · 7 is 3, which the dual-branch model refuses."""
+    options = SpectralTrainOptions(stages=stages, first_components=4, first_patch=0.5 if patch_size == 11 else 0.6)
+    curriculum = Curriculum(a_model(patch_size=patch_size), SCENE, options, 12)
+    assert [stage.patch_size for stage in curriculum.stages] == expected
+    for epoch in range(curriculum.epochs):
+        network, sampler = curriculum.at(epoch)
+        assert network(sampler(torch.tensor([0, 7]))).shape == (2, 3)
+
+
+@pytest.mark.parametrize(("name", "patch_size", "first"), [("ssftt", 7, 5), ("cnn-bilstm", 13, 11), ("cnn-2d", 7, 7)])
+def test_the_first_patch_of_other_networks(name: str, patch_size: int, first: int) -> None:
+    model = create_model(name, 20, 3, patch_size=patch_size, components=20)
+    options = SpectralTrainOptions(stages=2, first_components=14, first_patch=0.3)
+    scene = np.random.default_rng(0).normal(100, 20, (14, 13, 20))
+    assert [s.patch_size for s in Curriculum(model, scene, options, 12).stages] == [first, patch_size]
+
+
+def test_fewer_components_than_a_network_can_start_with() -> None:
+    model = create_model("hybridsn", 20, 3, patch_size=9, components=20)
+    scene = np.random.default_rng(0).normal(100, 20, (14, 13, 20))
+    with pytest.raises(InputError, match=r"spectral_train\.first_components is 8: hybridsn .* needs at least 13"):
+        Curriculum(model, scene, SpectralTrainOptions(stages=2), 12)
+
+
+@pytest.mark.parametrize(
+    ("budget", "expected"),
+    [(1.0, (40, 12, 9)), (0.5, (20, 6, 4)), (0.25, (10, 3, 2)), (0.05, (2, 1, 0))],  # 9 · ½, ¼, 1/20 rounded
+)
+def test_what_is_counted_in_epochs_shrinks_with_them(budget: float, expected: tuple[int, int, int]) -> None:
+    options = FitOptions(epochs=40, warmup_epochs=12, curriculum_epochs=9, batch_size=8)
+    spectral_train = SpectralTrainOptions(stages=2, first_components=4, budget=budget)
+    shortened = Curriculum(a_model(), SCENE, spectral_train, options.epochs).shortened(options)
+    assert (shortened.epochs, shortened.warmup_epochs, shortened.curriculum_epochs) == expected
+    assert replace(shortened, epochs=40, warmup_epochs=12, curriculum_epochs=9) == options

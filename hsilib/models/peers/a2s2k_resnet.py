@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from hsilib.models.checks import check_inputs, check_patch_size
+from hsilib.models.checks import check_at_least, check_inputs, check_patch_size
 from hsilib.models.patch_network import PatchNetwork
 
 SPECTRAL, SPATIAL = (1, 1, 7), (3, 3, 1)
@@ -42,7 +42,7 @@ class A2S2KResNet(PatchNetwork):
 
     Raises
     ------
-    InputError : an even or too small patch size, too few inputs.
+    InputError : an even or too small patch size, too few inputs, a width below 1.
     """
 
     def __init__(
@@ -57,6 +57,7 @@ class A2S2KResNet(PatchNetwork):
         super().__init__(n_bands, n_classes, patch_size, components)
         check_patch_size(patch_size, 3)
         check_inputs("a2s2k-resnet", self.n_inputs, 7)
+        check_at_least(1, width=width, spectral_width=spectral_width)
         places = (self.n_inputs - 7) // 2 + 1
         # The spectrum is the last axis, as in memory: a CPU convolves along it faster than when it comes first.
         self.spectral = nn.Sequential(

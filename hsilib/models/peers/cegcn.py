@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn.functional import leaky_relu
 
 from hsilib.errors import InputError
+from hsilib.models.checks import check_at_least
 from hsilib.models.peers.superpixels import fit_components, superpixels
 from hsilib.models.whole_image_network import WholeImageNetwork
 
@@ -44,6 +45,10 @@ class CEGCN(WholeImageNetwork):
     width : channels of the first layers; the two branches end with half of them each.
     similarity_width : size of the vectors whose products are the edges' weights.
     pixels_per_segment : mean size of the superpixels.
+
+    Raises
+    ------
+    InputError : a width below 2, another size below 1.
     """
 
     def __init__(
@@ -56,8 +61,8 @@ class CEGCN(WholeImageNetwork):
         pixels_per_segment: int = 100,
     ) -> None:
         super().__init__(n_bands, n_classes, components)
-        if width < 2 or similarity_width < 1 or pixels_per_segment < 1:
-            raise InputError("cegcn: width needs at least 2, similarity_width and pixels_per_segment at least 1.")
+        check_at_least(2, width=width)
+        check_at_least(1, similarity_width=similarity_width, pixels_per_segment=pixels_per_segment)
         self.pixels_per_segment = pixels_per_segment
         self.spectra = nn.Sequential(
             nn.BatchNorm2d(self.n_inputs),
@@ -101,8 +106,9 @@ class CEGCN(WholeImageNetwork):
         if self.segments is None or self.neighbours is None or self.segments.shape != x.shape[2:]:
             raise ValueError("cegcn: call look_at with the image first; superpixels depend on it.")
         x = self.spectra(self.prepare(x))
-        segments = self.segments.flatten()
-        sums = x.new_zeros(len(self.neighbours), x.shape[1]).index_add(0, segments, x[0].flatten(1).T)
+        segments, pixels = self.segments.flatten(), x[0].flatten(1).T
+        pixels = pixels.to(torch.promote_types(pixels.dtype, torch.float32))  # sums of hundreds lose digits in bf16
+        sums = pixels.new_zeros(len(self.neighbours), x.shape[1]).index_add(0, segments, pixels)
         nodes = sums / segments.bincount(minlength=len(sums))[:, None]
         for layer in self.graph:
             nodes = layer(nodes, self.neighbours)

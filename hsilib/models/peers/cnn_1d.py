@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from hsilib.models.checks import check_patch_size
+from hsilib.models.checks import check_at_least, check_patch_size
 from hsilib.models.network import Network
 
 INITIAL = 0.05
@@ -38,7 +38,7 @@ class Cnn1d(Network):
 
     Raises
     ------
-    InputError : an even patch size.
+    InputError : an even patch size, a size below 1.
     """
 
     def __init__(
@@ -52,6 +52,7 @@ class Cnn1d(Network):
     ) -> None:
         super().__init__(n_bands, n_classes, patch_size, components)
         check_patch_size(patch_size, 1)
+        check_at_least(1, kernels=kernels, hidden_width=hidden_width)
         length = max(1, self.n_inputs // 9)
         pooled = -(-length // 5)
         self.convolution = nn.Conv1d(1, kernels, length)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from hsilib.models.checks import check_patch_size
+from hsilib.models.checks import check_at_least, check_patch_size
 from hsilib.models.network import Network
 
 
@@ -33,12 +33,13 @@ class Cnn2d(Network):
 
     Raises
     ------
-    InputError : an even or too small patch size.
+    InputError : an even or too small patch size, a width below 1.
     """
 
     def __init__(self, n_bands: int, n_classes: int, patch_size: int = 5, components: int = 0, width: int = 90) -> None:
         super().__init__(n_bands, n_classes, patch_size, components)
         check_patch_size(patch_size, 5)
+        check_at_least(1, width=width)
         self.layers = nn.Sequential(
             nn.Conv2d(self.n_inputs, width, 3),
             nn.ReLU(),

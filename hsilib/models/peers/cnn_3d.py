@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn.functional import unfold
 
-from hsilib.models.checks import check_inputs, check_patch_size
+from hsilib.models.checks import check_at_least, check_inputs, check_patch_size
 from hsilib.models.network import Network
 
 
@@ -21,7 +21,7 @@ class Cnn3d(Network):
     stride 2 (20), both once more with 35 filters, then two spectral convolutions of three and of two bands (35, the
     second with stride 2), and one linear layer on all that is left. ReLU after each. The space is never padded and
     the spectrum is, by one band, everywhere but in the first layer; the paper does not say, the toolbox DeepHyperX
-    does so, and draws He's initial weights, as we do. A scene takes one dense pass.
+    does so, and draws He's initial weights, as we do but for the last layer. A scene takes one dense pass.
 
     Deviations: none known to us beyond those choices. Parameters for 200 bands, 16 classes: 45,196; theirs: not
     known to us.
@@ -35,7 +35,7 @@ class Cnn3d(Network):
 
     Raises
     ------
-    InputError : an even or too small patch size, too few inputs.
+    InputError : an even or too small patch size, too few inputs, a width below 1.
     """
 
     def __init__(
@@ -50,6 +50,7 @@ class Cnn3d(Network):
         super().__init__(n_bands, n_classes, patch_size, components)
         check_patch_size(patch_size, 5)
         check_inputs("cnn-3d", self.n_inputs, 3)
+        check_at_least(1, width=width, wide=wide)
         self.layers = nn.Sequential(
             nn.Conv3d(1, width, 3),
             nn.ReLU(),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from hsilib.models.checks import check_inputs, check_patch_size
+from hsilib.models.checks import check_at_least, check_inputs, check_patch_size
 from hsilib.models.trunk_network import TrunkNetwork
 
 BANDS_TAKEN_OFF = 12  # by unpadded kernels of 7, 5 and 3 bands
@@ -33,7 +33,7 @@ class CNNBiLSTM(TrunkNetwork):
 
     The paper's abstract claims accuracies of 99.83, 99.98 and 100 % (Indian Pines, Pavia University, Salinas)
     "using only 30 percent trainable parameters of the state-of-art model": there the 30 % are of the parameters,
-    where METHOD A11 prints "30 % training" beside the last two. The count itself is not known to us; 30 % of
+    where the description (A11) prints "30 % training" beside the last two. The count itself is not known to us; 30 % of
     HybridSN's 5,122,176 would be 1.5 million, so the paper's layers may be wider than these: 626,560 for 30
     components and 16 classes.
 
@@ -44,6 +44,10 @@ class CNNBiLSTM(TrunkNetwork):
     n_bands, n_classes : S and K.
     patch_size : P, odd, at least 11. components : principal components to work on; 0 works on all bands.
     units : of the LSTM a direction.
+
+    Raises
+    ------
+    InputError : an even or too small patch size, too few inputs, no units.
     """
 
     shrink = 10
@@ -54,6 +58,7 @@ class CNNBiLSTM(TrunkNetwork):
         super().__init__(n_bands, n_classes, patch_size, components)
         check_patch_size(patch_size, 11)
         check_inputs("cnn-bilstm", self.n_inputs, BANDS_TAKEN_OFF + 1)
+        check_at_least(1, units=units)
         self.volumes = nn.Sequential(
             nn.Conv3d(1, 8, (7, 3, 3)),
             nn.ReLU(),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from hsilib.models.checks import check_inputs, check_patch_size
+from hsilib.models.checks import check_dropout, check_inputs, check_patch_size
 from hsilib.models.trunk_network import TrunkNetwork
 
 WIDTH, GROWTH, LAYERS = 24, 12, 3
@@ -43,7 +43,7 @@ class DBDA(TrunkNetwork):
 
     Raises
     ------
-    InputError : an even patch size, too few inputs.
+    InputError : an even patch size, too few inputs, a dropout that is no probability below 1.
     """
 
     shrink = 0
@@ -54,6 +54,7 @@ class DBDA(TrunkNetwork):
         super().__init__(n_bands, n_classes, patch_size, components)
         check_patch_size(patch_size, 1)
         check_inputs("dbda", self.n_inputs, 7)
+        check_dropout(dropout)
         places = (self.n_inputs - 7) // 2 + 1
         # The spectrum is the last axis, as in memory: a CPU convolves along it faster than when it comes first.
         self.spectral = nn.Sequential(

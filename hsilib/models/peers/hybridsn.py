@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from hsilib.models.checks import check_inputs, check_patch_size
+from hsilib.models.checks import check_dropout, check_inputs, check_patch_size
 from hsilib.models.network import Network
 
 
@@ -35,7 +35,7 @@ class HybridSN(Network):
 
     Raises
     ------
-    InputError : an even or too small patch size, too few inputs.
+    InputError : an even or too small patch size, too few inputs, a dropout that is no probability below 1.
     """
 
     def __init__(
@@ -44,6 +44,7 @@ class HybridSN(Network):
         super().__init__(n_bands, n_classes, patch_size, components)
         check_patch_size(patch_size, 9)
         check_inputs("hybridsn", self.n_inputs, 13)
+        check_dropout(dropout)
         self.cubes = nn.Sequential(
             nn.Conv3d(1, 8, (7, 3, 3)),
             nn.ReLU(),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from hsilib.models.checks import check_inputs, check_patch_size
+from hsilib.models.checks import check_at_least, check_heads, check_inputs, check_patch_size
 from hsilib.models.patch_network import PatchNetwork
 from hsilib.models.peers.spectral_spatial_tokens import SpectralSpatialTokens
 from hsilib.models.selective_scan import SelectiveStateSpace
@@ -33,13 +33,18 @@ class MHSSMamba(PatchNetwork):
 
     Parameters: 65,168 for 15 components and 16 classes; the notebook's model summary prints 48,841 for 9.
 
-    METHOD A11 quotes 98.56 / 98.54 for Pavia University / Salinas; the preprint's abstract says 97.62 / 96.85.
+    The description (A11) quotes 98.56 / 98.54 for Pavia University / Salinas; the preprint's abstract says
+    97.62 / 96.85.
 
     Parameters
     ----------
     n_bands, n_classes : S and K.
     patch_size : P, odd, at least 3. components : principal components to work on; 0 works on all bands.
     width, heads : of the tokens and their attention. state : numbers a channel of the scan remembers.
+
+    Raises
+    ------
+    InputError : an even or too small patch size, too few inputs, a size below 1, heads that do not divide the width.
     """
 
     def __init__(
@@ -55,6 +60,8 @@ class MHSSMamba(PatchNetwork):
         super().__init__(n_bands, n_classes, patch_size, components)
         check_patch_size(patch_size, 3)
         check_inputs("mhssmamba", self.n_inputs, 2)
+        check_heads(width, heads)
+        check_at_least(1, state=state)
         self.tokens = SpectralSpatialTokens(self.n_inputs, patch_size, width)
         self.attention = nn.MultiheadAttention(width, heads, batch_first=True)
         self.scan_norm = nn.LayerNorm(width)

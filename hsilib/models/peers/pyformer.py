@@ -9,8 +9,7 @@ import torch
 from torch import nn
 from torch.nn.functional import avg_pool3d
 
-from hsilib.errors import InputError
-from hsilib.models.checks import check_inputs, check_patch_size
+from hsilib.models.checks import check_at_least, check_dropout, check_heads, check_inputs, check_patch_size
 from hsilib.models.patch_network import PatchNetwork
 from hsilib.models.transformer import EncoderBlock
 
@@ -38,7 +37,7 @@ class PyFormer(PatchNetwork):
     Parameters: 387,760 for 15 components and 16 classes; the notebook prints 16,680,533 for 15 classes, nearly all
     of them in the layer after flattening.
 
-    METHOD A11 quotes 96.28 / 97.36 for Pavia University / Salinas. The abstract gives the second number for
+    The description (A11) quotes 96.28 / 97.36 for Pavia University / Salinas. The abstract gives the second number for
     another scene, University of Houston.
 
     Parameters
@@ -46,6 +45,11 @@ class PyFormer(PatchNetwork):
     n_bands, n_classes : S and K.
     patch_size : P, odd, at least 3. components : principal components to work on; 0 works on all bands.
     levels : of the pyramid. width, heads, hidden : of the transformers. dropout : within their blocks.
+
+    Raises
+    ------
+    InputError : an even or too small patch size, too few inputs, a size below 1, heads that do not divide the width, a
+        dropout that is no probability below 1.
     """
 
     def __init__(
@@ -62,8 +66,9 @@ class PyFormer(PatchNetwork):
     ) -> None:
         super().__init__(n_bands, n_classes, patch_size, components)
         check_patch_size(patch_size, 3)
-        if levels < 1:
-            raise InputError(f"levels is {levels}; expected at least 1.")
+        check_at_least(1, levels=levels, hidden=hidden)
+        check_heads(width, heads)
+        check_dropout(dropout)
         check_inputs("pyformer", self.n_inputs, 2 ** (levels - 1))
         bands, size = self.n_inputs, patch_size
         self.levels = nn.ModuleList()

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from hsilib.errors import InputError
-from hsilib.models.checks import check_inputs, check_patch_size
+from hsilib.models.checks import check_at_least, check_dropout, check_heads, check_inputs, check_patch_size
 from hsilib.models.patch_network import PatchNetwork
 from hsilib.models.transformer import EncoderBlock
 
@@ -40,6 +40,11 @@ class SpectralFormer(PatchNetwork):
     group : bands a token holds, odd; 3 is the paper's best for patches.
     width, depth, heads, hidden : of the encoder: 64 numbers a token, 5 blocks, 4 heads, perceptrons of 8.
     dropout : after the embedding and within the blocks.
+
+    Raises
+    ------
+    InputError : an even patch size or group, too few inputs, a size below 1, heads that do not divide the width, a
+        dropout that is no probability below 1.
     """
 
     def __init__(
@@ -57,8 +62,11 @@ class SpectralFormer(PatchNetwork):
     ) -> None:
         super().__init__(n_bands, n_classes, patch_size, components)
         check_patch_size(patch_size, 1)
-        if group < 1 or group % 2 == 0:
+        check_at_least(1, group=group, depth=depth, hidden=hidden)
+        if group % 2 == 0:
             raise InputError(f"group is {group}; expected an odd number of bands.")
+        check_heads(width, heads)
+        check_dropout(dropout)
         check_inputs("spectralformer", self.n_inputs, group)
         n_tokens = self.n_inputs + 1
         self.shifts = range(group // 2, -(group // 2) - 1, -1)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from hsilib.models.checks import check_inputs, check_patch_size
+from hsilib.models.checks import check_at_least, check_dropout, check_heads, check_inputs, check_patch_size
 from hsilib.models.transformer import EncoderBlock
 from hsilib.models.trunk_network import TrunkNetwork
 
@@ -38,6 +38,11 @@ class SSFTT(TrunkNetwork):
     patch_size : P, odd, at least 5. components : principal components to work on; 0 works on all bands.
     tokens, width, heads, hidden : 4 tokens of 64 numbers, 8 heads, a perceptron of 8.
     dropout : after the positions and within the block.
+
+    Raises
+    ------
+    InputError : an even or too small patch size, too few inputs, a size below 1, heads that do not divide the width, a
+        dropout that is no probability below 1.
     """
 
     shrink = 4
@@ -57,6 +62,9 @@ class SSFTT(TrunkNetwork):
         super().__init__(n_bands, n_classes, patch_size, components)
         check_patch_size(patch_size, 5)
         check_inputs("ssftt", self.n_inputs, 3)
+        check_at_least(1, tokens=tokens, hidden=hidden)
+        check_heads(width, heads)
+        check_dropout(dropout)
         self.volumes = nn.Sequential(nn.Conv3d(1, 8, 3, bias=False), nn.BatchNorm3d(8), nn.ReLU())
         self.maps = nn.Sequential(nn.Conv2d(8 * (self.n_inputs - 2), 64, 3, bias=False), nn.BatchNorm2d(64), nn.ReLU())
         self.weigh = nn.Parameter(nn.init.xavier_normal_(torch.empty(64, tokens)))

@@ -18,6 +18,9 @@ from sklearn.svm import SVC
 from hsilib.errors import InputError
 from hsilib.models.peers.pixelwise import PixelwiseClassifier
 
+# Without cross-validation. "scale" is 1 / (S · variance), with all values of the training pixels taken together.
+FIXED: dict[str, Any] = {"C": 100.0, "gamma": "scale"}
+
 
 @dataclass(frozen=True)
 class SvmOptions:
@@ -60,14 +63,14 @@ class Svm(PixelwiseClassifier):
             raise InputError("svm: the training pixels are of one class only; it needs at least two.")
         smallest = int(counts[counts > 0].min())
         if smallest < 2:
-            return SVC(C=100.0, break_ties=True)
+            return SVC(**FIXED, break_ties=True)
         folds = StratifiedKFold(min(self.options.folds, smallest), shuffle=True, random_state=seed)
         # gamma="scale" is 1 / S on standardised spectra; multiples of it need the band count at fit time.
         return GridSearchCV(_ScaledSvc(), {"C": self.options.costs, "gamma_factor": self.options.gammas}, cv=folds)
 
     def details(self) -> dict[str, Any]:
-        """The chosen C and γ factor."""
-        return {"chosen": getattr(self._estimator, "best_params_", {"C": 100.0, "gamma_factor": 1.0})}
+        """The chosen C and γ factor; where there was nothing to choose by, what `estimator` fixed."""
+        return {"chosen": getattr(self._estimator, "best_params_", FIXED)}
 
 
 class _ScaledSvc(SVC):

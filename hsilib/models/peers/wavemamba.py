@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from hsilib.models.checks import check_inputs, check_patch_size
+from hsilib.models.checks import check_at_least, check_inputs, check_patch_size
 from hsilib.models.haar import haar, haar_2d
 from hsilib.models.patch_network import PatchNetwork
 from hsilib.models.peers.spectral_spatial_tokens import SpectralSpatialTokens
@@ -41,6 +41,10 @@ class WaveMamba(PatchNetwork):
     n_bands, n_classes : S and K.
     patch_size : P, odd, at least 3. components : principal components to work on; 0 works on all bands.
     width : numbers a token. state : numbers a channel of the scan remembers.
+
+    Raises
+    ------
+    InputError : an even or too small patch size, too few inputs, a size below 1.
     """
 
     def __init__(
@@ -55,6 +59,7 @@ class WaveMamba(PatchNetwork):
         super().__init__(n_bands, n_classes, patch_size, components)
         check_patch_size(patch_size, 3)
         check_inputs("wavemamba", self.n_inputs, 2)
+        check_at_least(1, width=width, state=state)
         self.tokens = SpectralSpatialTokens(self.n_inputs, patch_size, width)
         self.join_spatial = nn.Linear(4 * width, width)
         self.join_spectral = nn.Linear(2 * width, width)

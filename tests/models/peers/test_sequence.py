@@ -23,7 +23,8 @@ from hsilib.models.registry import create_model
 from hsilib.models.trunk_network import TrunkNetwork
 from hsilib.recipes import sequence
 
-PUBLISHED: list[tuple[str, dict[str, Any], int]] = [
+# Our own counts, pinned so that no layer changes unseen; those of the papers are not known to us.
+OUR_COUNTS: list[tuple[str, dict[str, Any], int]] = [
     ("spectralformer", {}, 355_577),
     ("ssftt", {"components": 30}, 153_152),
     ("cnn-bilstm", {"components": 30}, 626_560),
@@ -31,16 +32,16 @@ PUBLISHED: list[tuple[str, dict[str, Any], int]] = [
     ("mhssmamba", {"components": 15}, 65_168),
     ("wavemamba", {"components": 15}, 69_648),
 ]
-NAMES = [name for name, _, _ in PUBLISHED]
+NAMES = [name for name, _, _ in OUR_COUNTS]
 
 
-@pytest.mark.parametrize(("name", "options", "count"), PUBLISHED, ids=NAMES)
-def test_parameter_counts_for_indian_pines(name: str, options: dict[str, Any], count: int) -> None:
+@pytest.mark.parametrize(("name", "options", "count"), OUR_COUNTS, ids=NAMES)
+def test_parameter_counts_stay_what_they_are(name: str, options: dict[str, Any], count: int) -> None:
     model = create_model(name, 200, 16, **options)
     assert sum(p.numel() for p in model.parameters()) == count
 
 
-@pytest.mark.parametrize(("name", "options", "count"), PUBLISHED, ids=NAMES)
+@pytest.mark.parametrize(("name", "options", "count"), OUR_COUNTS, ids=NAMES)
 def test_the_recipe_takes_the_published_input(name: str, options: dict[str, Any], count: int) -> None:
     config = getattr(sequence, name.replace("-", "_"))()
     assert config.recipe == name
