@@ -86,7 +86,7 @@ def test_the_address_is_the_same_everywhere() -> None:
         text = path.read_text(encoding="utf-8")
         assert address.slug(address.address()) in text
         for owner, name in re.findall(
-            r'(?:(?:@ git\+|")https://github\.com|colab\S*/github)/([\w.-]+)/([\w.-]+)', text
+            r'(?:(?:@ git\+|git clone [^"]*")https://github\.com|colab\S*/github)/([\w.-]+)/([\w.-]+)', text
         ):
             assert f"{owner}/{name}" == address.slug(address.address()), f"{path.name} shows another address"
 

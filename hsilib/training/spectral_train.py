@@ -146,6 +146,10 @@ class StageNetwork:
     ----------
     full : the network that is trained.
     components, patch_size : k_i and B_i.
+
+    Raises
+    ------
+    InputError : for so few inputs the network has a layer that is larger than in full; it is no part of it then.
     """
 
     def __init__(self, full: Network, components: int, patch_size: int) -> None:
@@ -153,6 +157,13 @@ class StageNetwork:
         options = {**full.options, "patch_size": patch_size, "components": 0}
         with torch.random.fork_rng(devices=[]):  # its own initial weights are never used
             self.small = create_model(full.name, components, full.n_classes, **options).to(full.band_mean.device)
+        sizes = {name: value.shape for name, value in full.state_dict().items()}
+        for name, value in self.small.state_dict().items():
+            if name not in SCALING and any(a > b for a, b in zip(value.shape, sizes[name], strict=True)):
+                raise InputError(
+                    f"{full.name} has a larger {name} for {components} inputs than for {full.n_inputs}, so that stage is "
+                    f"no part of it; choose other stages with spectral_train.components, first_components or growth."
+                )
         self.n_bands, self.n_classes, self.patch_size = components, full.n_classes, patch_size
         self._features = _Part(self.small, "forward_features")
         self._head = _Part(self.small, "forward_head")
@@ -218,7 +229,9 @@ class Curriculum:
         try:  # before the scene is projected, which takes longer
             networks = [StageNetwork(model, stage.components, stage.patch_size) for stage in self.stages]
         except InputError as error:
-            raise InputError(f"spectral_train.first_components is {options.first_components}: {error}") from error
+            raise InputError(
+                f"spectral_train, stages {[stage.components for stage in self.stages]}: {error}"
+            ) from error
         device = model.band_mean.device
         with torch.inference_mode():
             values = torch.from_numpy(cube.astype(np.float32)).to(device).permute(2, 0, 1)[None]

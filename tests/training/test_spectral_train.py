@@ -180,7 +180,7 @@ def test_the_first_patch_of_other_networks(name: str, patch_size: int, first: in
 def test_fewer_components_than_a_network_can_start_with() -> None:
     model = create_model("hybridsn", 20, 3, patch_size=9, components=20)
     scene = np.random.default_rng(0).normal(100, 20, (14, 13, 20))
-    with pytest.raises(InputError, match=r"spectral_train\.first_components is 8: hybridsn .* needs at least 13"):
+    with pytest.raises(InputError, match=r"spectral_train, stages \[8, .*\]: hybridsn .* needs at least 13"):
         Curriculum(model, scene, SpectralTrainOptions(stages=2), 12)
 
 

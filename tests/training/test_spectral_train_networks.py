@@ -127,3 +127,11 @@ def test_looking_for_the_smallest_patch_draws_nothing() -> None:
     before = torch.get_rng_state()
     smallest_patch(model)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_stage_that_is_no_part_of_the_network() -> None:
+    """The pooling of `cnn-1d` grows in steps, so that 40 inputs leave more features than 200."""
+    full = create_model("cnn-1d", 200, 16, components=200)
+    StageNetwork(full, 8, 1)
+    with pytest.raises(InputError, match=r"cnn-1d has a larger hidden\.weight for 40 inputs than for 200"):
+        StageNetwork(full, 40, 1)
