@@ -21,6 +21,7 @@ import torch
 from hsilib.bench.comparison import Report, compare
 from hsilib.bench.raster import read_labels, write_model, write_noise
 from hsilib.campaign_runner import sweep
+from hsilib.experiment import changed_environment
 from hsilib.inference.scene import TILE
 from hsilib.predict import classify_raster
 from hsilib.reporting.records import read_records
@@ -92,14 +93,10 @@ def bench_cluster(
 @contextmanager
 def _one_thread() -> Iterator[None]:
     """One thread here, and in the processes that runs are."""
-    threads, variable = torch.get_num_threads(), os.environ.get("OMP_NUM_THREADS")
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    os.environ["OMP_NUM_THREADS"] = "1"
     try:
-        yield
+        with changed_environment(OMP_NUM_THREADS="1"):
+            yield
     finally:
         torch.set_num_threads(threads)
-        if variable is None:
-            del os.environ["OMP_NUM_THREADS"]
-        else:
-            os.environ["OMP_NUM_THREADS"] = variable

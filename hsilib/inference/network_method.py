@@ -5,8 +5,8 @@ Contents: `NetworkOptions`, `NetworkMethod`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -27,8 +27,9 @@ from hsilib.training.fit import fit
 from hsilib.training.fit_options import FitOptions
 from hsilib.training.pretrain import PretrainOptions, pretrain
 from hsilib.training.pretrained import StageReport
+from hsilib.training.randomness import own_randomness
 from hsilib.training.spectral_train import Curriculum, SpectralTrainOptions
-from hsilib.training.state import FitHistory
+from hsilib.training.state import FitHistory, rounded
 
 
 @dataclass(frozen=True)
@@ -85,12 +86,9 @@ class NetworkMethod(Method):
         """Draw what initial weights, dropout and pre-training draw from."""
         self.seed = int(torch.randint(2**31 - 1, (), generator=generator))
 
-    @contextmanager
-    def own_randomness(self) -> Iterator[None]:
-        """Initial weights and dropout draw from torch's global stream; it is seeded here and restored after."""
-        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
-            torch.manual_seed(self.seed)
-            yield
+    def own_randomness(self) -> AbstractContextManager[None]:
+        """A context in which initial weights and dropout draw from this method's seed."""
+        return own_randomness(self.seed, self.device)
 
     def create_model(self, scene: Scene) -> None:
         """A network with fresh weights, standardised on all pixels; for SpectralTrain on principal components."""
@@ -121,12 +119,7 @@ class NetworkMethod(Method):
 
     def details(self) -> dict[str, Any]:
         """Number of parameters, the curves, the chosen epoch and what pre-training came to."""
-        history = _rounded(asdict(self.history))
+        history = rounded(asdict(self.history))
         del history["seconds"]
         details = {"parameters": sum(p.numel() for p in self.model.parameters()), "history": history}
-        return details | ({"pretraining": [_rounded(asdict(stage)) for stage in self.stages]} if self.stages else {})
-
-
-def _rounded(values: dict[str, Any]) -> dict[str, Any]:
-    """Five decimals are enough for a record."""
-    return {k: [round(x, 5) for x in v] if isinstance(v, list) else v for k, v in values.items()}
+        return details | ({"pretraining": [rounded(asdict(stage)) for stage in self.stages]} if self.stages else {})

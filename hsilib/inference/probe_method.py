@@ -29,6 +29,7 @@ from hsilib.models.method import Method
 from hsilib.models.network import Network
 from hsilib.models.registry import create_model
 from hsilib.training.pretrain import PretrainOptions, pretrain
+from hsilib.training.randomness import own_randomness
 
 ENCODERS = ("spectral", "spatial")
 # What is chosen between on the validation pixels; of equals the first, the smoothest, is kept.
@@ -86,9 +87,7 @@ class ProbeMethod(Method):
             raise InputError("probe: the training pixels are of one class only; it needs at least two.")
         options = self.options
         seed = int(torch.randint(2**31 - 1, (), generator=generator))
-        # Initial weights draw from torch's global stream; it is seeded here and restored after.
-        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
-            torch.manual_seed(seed)
+        with own_randomness(seed, self.device):
             model = create_model(options.network, scene.n_bands, scene.n_classes, **options.model)
         model.set_standardizer(Standardizer.fit(scene.cube))
         self.model = model.to(self.device).eval()

@@ -21,6 +21,8 @@ from hsilib.errors import InputError
 from hsilib.models.method import Method
 from hsilib.models.registry import create_whole_image_model
 from hsilib.training.fit_whole_image import fit_whole_image
+from hsilib.training.randomness import own_randomness
+from hsilib.training.state import rounded
 from hsilib.training.whole_image_options import WholeImageFitOptions
 
 
@@ -55,9 +57,7 @@ class WholeImageMethod(Method):
         """Build, standardise on all pixels, train; the weights of the best validation stay."""
         seed = int(torch.randint(2**31 - 1, (), generator=generator))
         checkpoint = self.workspace.checkpoint if self.workspace else None
-        # Initial weights draw from torch's global stream; it is seeded here and restored after.
-        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
-            torch.manual_seed(seed)
+        with own_randomness(seed, self.device):
             model = create_whole_image_model(self.options.network, scene.n_bands, scene.n_classes, **self.options.model)
             model.set_standardizer(Standardizer.fit(scene.cube, model.n_components))
             self.model = model.to(self.device)
@@ -87,11 +87,8 @@ class WholeImageMethod(Method):
 
     def details(self) -> dict[str, Any]:
         """Number of parameters, the curves and the chosen epoch."""
-        history = {
-            name: [round(x, 5) for x in values] if isinstance(values, list) else values
-            for name, values in asdict(self.history).items()
-            if name != "seconds"
-        }
+        history = rounded(asdict(self.history))
+        del history["seconds"]
         return {"parameters": sum(p.numel() for p in self.model.parameters()), "history": history}
 
 

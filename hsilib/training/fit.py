@@ -26,9 +26,7 @@ from hsilib.training.losses import class_weights, sample_losses, smooth
 from hsilib.training.mix import Mix, draw_mix, mix_features, mix_patches, mix_targets
 from hsilib.training.precision import autocast, gradient_scaler
 from hsilib.training.spectral_train import Curriculum, StageNetwork
-from hsilib.training.state import FitHistory, TrainingState, fingerprint
-
-CHECKPOINT_EPOCHS = 10
+from hsilib.training.state import CHECKPOINT_EPOCHS, FitHistory, TrainingState, fingerprint
 
 
 def fit(
@@ -93,7 +91,8 @@ def fit(
                 total += loss.detach() * len(batch)
             state.epoch += 1
             state.history.train_loss.append(float(total) / len(order))
-            state.stop_if_diverged()
+            if state.diverged():
+                break
             if len(split.val):
                 accuracy, loss_value = validate(network, patches_of, split)
                 state.history.val_accuracy.append(accuracy)

@@ -124,12 +124,13 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "adamw": partial(torch.optim.AdamW, fused=True),  # the same formula, all tensors in one pass
     "adam": partial(torch.optim.Adam, fused=True),
     "sgd": lambda parameters, **options: torch.optim.SGD(parameters, momentum=0.9, **options),
+    "plain-sgd": torch.optim.SGD,
     "rmsprop": partial(torch.optim.RMSprop, alpha=0.9),
 }
 
 
 def create_optimizer(parameters: Iterable[torch.nn.Parameter], options: FitOptions) -> torch.optim.Optimizer:
-    """The optimiser of ``options``; torch's own defaults but for momentum 0.9 of plain gradient descent.
+    """The optimiser of ``options``; torch's own defaults but for momentum 0.9 of ``sgd``.
 
     RMSprop's decay is 0.9, as in Keras, with which the networks trained by it were published; torch's default is 0.99.
     """

@@ -19,10 +19,9 @@ from hsilib.progress import progress
 from hsilib.training.fit_options import create_optimizer, learning_rate_at
 from hsilib.training.pixel_sampling import choose_pixels
 from hsilib.training.precision import autocast, gradient_scaler
-from hsilib.training.state import FitHistory, TrainingState, fingerprint
+from hsilib.training.state import CHECKPOINT_EPOCHS, FitHistory, TrainingState, fingerprint
 from hsilib.training.whole_image_options import WholeImageFitOptions
 
-CHECKPOINT_EPOCHS = 10
 BETA = 0.9999  # of the effective number of samples
 
 
@@ -83,7 +82,8 @@ def fit_whole_image(
             optimizer.zero_grad(set_to_none=True)
             state.epoch += 1
             state.history.train_loss.append(float(loss.detach()))
-            state.stop_if_diverged()
+            if state.diverged():
+                break
             if len(split.val) and (state.epoch % options.validate_every == 0 or state.epoch == options.epochs):
                 model.eval()
                 with torch.inference_mode():

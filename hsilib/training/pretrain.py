@@ -26,6 +26,7 @@ from hsilib.training.mr_ssl import MaskedPretext
 from hsilib.training.positions import draw_positions
 from hsilib.training.precision import autocast, gradient_scaler
 from hsilib.training.pretrained import StageReport, load_pretrained, pretrained_key, save_pretrained
+from hsilib.training.randomness import own_randomness
 from hsilib.training.rm_ssl import RotationPretext
 
 Pretext = RotationPretext | MaskedPretext | JigsawPretext
@@ -162,9 +163,7 @@ def begin_stage(
     stage_seed = seed_of(stage, seed)
     generator = torch.Generator().manual_seed(stage_seed)
     samples, held_out = (positions.to(device) for positions in draw_positions(split, generator))
-    # The weights of the head draw from torch's global stream; it is seeded here and restored after.
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(stage_seed)
+    with own_randomness(stage_seed, device):  # for the weights of the head
         pretext = PRETEXTS[stage](model, sampler)
     path = report = None
     if cache:

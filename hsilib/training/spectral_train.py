@@ -161,8 +161,8 @@ class StageNetwork:
         for name, value in self.small.state_dict().items():
             if name not in SCALING and any(a > b for a, b in zip(value.shape, sizes[name], strict=True)):
                 raise InputError(
-                    f"{full.name} has a larger {name} for {components} inputs than for {full.n_inputs}, so that stage is "
-                    f"no part of it; choose other stages with spectral_train.components, first_components or growth."
+                    f"{full.name} has a larger {name} for {components} inputs than for {full.n_inputs}, so that stage "
+                    f"is no part of it; set other stages with spectral_train.components, first_components or growth."
                 )
         self.n_bands, self.n_classes, self.patch_size = components, full.n_classes, patch_size
         self._features = _Part(self.small, "forward_features")

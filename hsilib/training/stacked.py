@@ -75,6 +75,7 @@ def fit_stacked(
     states = [
         TrainingState(model, optimizer, scaler, generator) for model, generator in zip(models, generators, strict=True)
     ]
+    diverged: set[int] = set()  # the others go on
     batches = options.batches_per_epoch(pixels.shape[1])
     steps = -(-batches // options.accumulate)
     with progress(options.epochs, f"fit, {len(models)} seeds", "epoch") as bar:
@@ -104,9 +105,13 @@ def fit_stacked(
                 total += losses.detach() * batch.shape[1]
             scores = _validate(stack, sampler, splits) if len(splits[0].val) else None
             for k, (state, loss) in enumerate(zip(states, (total / order.shape[1]).tolist(), strict=True)):
+                if k in diverged:
+                    continue
                 state.epoch += 1
                 state.history.train_loss.append(loss)
-                state.stop_if_diverged()
+                if state.diverged():
+                    diverged.add(k)
+                    continue
                 if scores is not None:
                     state.history.val_accuracy.append(scores[0][k])
                     state.history.val_loss.append(scores[1][k])

@@ -2,7 +2,7 @@
 
 The file is torch's own format, read with ``weights_only=True``: tensors and plain values, no code.
 
-Contents: `FitHistory`, `TrainingState`, `fingerprint`.
+Contents: `FitHistory`, `TrainingState`, `fingerprint`, `rounded`, `CHECKPOINT_EPOCHS`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,13 @@ from hsilib.data.splits import Split
 from hsilib.errors import InputError
 from hsilib.files import write_atomically
 from hsilib.models.network import Network
+
+CHECKPOINT_EPOCHS = 10  # epochs from one checkpoint to the next
+
+
+def rounded(values: dict[str, Any]) -> dict[str, Any]:
+    """Lists of numbers with the five decimals that a record needs."""
+    return {k: [round(x, 5) for x in v] if isinstance(v, list) else v for k, v in values.items()}
 
 
 @dataclass
@@ -67,19 +74,24 @@ class TrainingState:
             self.best_score, self.history.best_epoch = score, self.epoch
             self.best_weights = {k: v.clone() for k, v in self.model.state_dict().items()}
 
-    def stop_if_diverged(self) -> None:
-        """Ask after an epoch whether there is anything left to train.
+    def diverged(self) -> bool:
+        """Whether an epoch left weights that are no numbers, so that the training ends; says so on standard error.
 
         Raises
         ------
-        InputError : the epoch's loss is no number, and neither are all weights.
+        InputError : there are no weights of an earlier validation to go back to.
         """
         # Half precision may overflow in a batch, whose step is then skipped; weights that are no number stay so.
-        if math.isnan(self.history.train_loss[-1]) and not all(p.isfinite().all() for p in self.model.parameters()):
-            raise InputError(
-                f"the training diverged in epoch {self.epoch}: its loss and its weights are no numbers any more. Lower "
-                f"fit.learning_rate, or limit the gradients with fit.clip_norm."
-            )
+        loss = self.history.train_loss[-1]
+        if not math.isnan(loss) or all(p.isfinite().all() for p in self.model.parameters()):
+            return False
+        what = f"the training diverged in epoch {self.epoch}: its loss and its weights are no numbers any more"
+        remedy = "a lower fit.learning_rate, or fit.clip_norm, helps"
+        if self.best_weights is None:
+            raise InputError(f"{what}; {remedy}.")
+        print(f"{what}. The weights of epoch {self.history.best_epoch} are kept; {remedy}.", file=sys.stderr)
+        self.history.train_loss.pop()
+        return True
 
     def take_best(self) -> None:
         """End the training: the best weights where there are any, else those of the last epoch, for evaluation."""

@@ -111,7 +111,7 @@ def test_settings_that_mean_nothing(wrong: dict[str, Any]) -> None:
 
 
 def test_batches_of_an_epoch() -> None:
-    assert [FitOptions().batches_per_epoch(n) for n in (1, 16, 17, 115, 428)] == [1, 1, 2, 8, 27]
+    assert [FitOptions().batches_per_epoch(n) for n in (1, 16, 17, 115, 428)] == [1, 1, 1, 8, 27]
     assert FitOptions(max_steps_per_epoch=4).batches_per_epoch(115) == 4
 
 

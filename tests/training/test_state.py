@@ -19,11 +19,11 @@ from hsilib.models.network import Network
 from hsilib.models.registry import create_model
 from hsilib.training import fit as fit_module
 from hsilib.training.augment import AugmentOptions
-from hsilib.training.fit import CHECKPOINT_EPOCHS, fit
+from hsilib.training.fit import fit
 from hsilib.training.fit_options import FitOptions
 from hsilib.training.losses import LossOptions
 from hsilib.training.mix import MixOptions
-from hsilib.training.state import FitHistory, TrainingState
+from hsilib.training.state import CHECKPOINT_EPOCHS, FitHistory, TrainingState
 from tests.helpers import SMALL, separable_scene
 
 EVERYTHING = FitOptions(
@@ -101,9 +101,28 @@ def test_killed_and_resumed_equals_uninterrupted(
     assert len(visited) == EVERYTHING.epochs - done_before, "what was done before was done again"
 
 
-def test_a_training_that_diverged_says_so(scene: Scene, split: Split) -> None:
+def test_a_training_that_diverges_at_once_is_an_error(scene: Scene, split: Split) -> None:
     with pytest.raises(InputError, match=r"diverged in epoch 1.*fit\.learning_rate"):
         train(scene, split, replace(EVERYTHING, learning_rate=1e30, warmup_epochs=0, clip_norm=0.0), None)
+
+
+def test_a_training_that_diverges_later_ends_with_its_best_weights(
+    scene: Scene, split: Split, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The rate explodes in the fourth epoch; three are left, as a training of theirs alone would leave them."""
+    steps = -(-EVERYTHING.batches_per_epoch(len(split.train)) // EVERYTHING.accumulate)
+    real = fit_module.learning_rate_at
+
+    def exploding(step: int, *rest: Any) -> float:
+        return 1e30 if step >= 3 * steps else real(step, *rest)
+
+    monkeypatch.setattr(fit_module, "learning_rate_at", exploding)
+    model, history = train(scene, split, EVERYTHING, None)
+    assert "diverged in epoch 4" in capsys.readouterr().err
+    assert len(history.train_loss) == len(history.val_loss) == 3
+    assert history.best_epoch <= 3
+    assert all(weight.isfinite().all() for weight in model.state_dict().values())
+    assert not model.training
 
 
 def test_a_validation_loss_that_is_no_number_is_the_worst(scene: Scene) -> None:

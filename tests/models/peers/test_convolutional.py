@@ -71,7 +71,7 @@ def test_recipes_set_everything_themselves(name: str) -> None:
     method: Any = recipe(name).method
     assert method.network == name
     assert (method.fit.warmup_epochs, method.fit.clip_norm, method.tta) == (0, 0, 0)
-    assert method.fit.optimizer in {"adam", "sgd", "rmsprop"}
+    assert method.fit.optimizer in {"adam", "sgd", "plain-sgd", "rmsprop"}
     assert not method.fit.random_orientation
     create_model(name, 200, 16, **method.model)
 
