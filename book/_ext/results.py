@@ -106,13 +106,13 @@ def accuracy_cell(results: Results, scene: str, split: str, name: str, metric: s
         return nodes.emphasis(text="not measured yet")
     values = [100 * float(record.metrics[metric]) for record in records]
     mean, spread, half = (STATISTICS[statistic](values) for statistic in ("mean", "std", "ci95"))
-    text = f"{mean:.1f} ± {spread:.1f}" if len(values) > 1 else f"{mean:.1f} (one seed)"
-    if 1 < len(values) != USUAL_SEEDS:
-        text += f" ({len(values)} seeds)"
+    text = f"{mean:.1f} ± {spread:.1f}" if len(values) > 1 else f"{mean:.1f}"
+    seeds = "" if len(values) == USUAL_SEEDS else " (one seed)" if len(values) == 1 else f" ({len(values)} seeds)"
     source = results.query(f"{scene}/{split}/{name}/{metric}").source()
     if len(values) > 1:
         source += f"; 95 % interval of the mean {mean - half:.1f} to {mean + half:.1f}"
-    return nodes.abbreviation("", "", nodes.inline(text, text, classes=["hsi-val"]), explanation=source)
+    number = nodes.abbreviation("", "", nodes.inline(text, text, classes=["hsi-val"]), explanation=source)
+    return nodes.inline("", "", number, nodes.Text(seeds))  # a line may end between the two
 
 
 class FreshRun(SphinxDirective):
