@@ -61,9 +61,10 @@ def fit(
         weights = torch.from_numpy(class_weights(split.train_labels, model.n_classes)).to(device)
     optimizer = create_optimizer(model.parameters(), options)
     state = TrainingState(model, optimizer, gradient_scaler(device), generator)
-    plan = curriculum.stages if curriculum else ()
-    identity = fingerprint(model, split, (options, plan), generator) if checkpoint else ""
+    identity = ""
     if checkpoint:
+        plan = curriculum.stages if curriculum else ()
+        identity = fingerprint(model, split, (options, plan), generator)
         state.resume(checkpoint, identity)
     started = time.perf_counter() - state.history.seconds
     batches = options.batches_per_epoch(len(pixels))
