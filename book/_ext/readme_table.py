@@ -26,7 +26,12 @@ ROWS = {
     "quick": "dual-branch model, core only",
     "paper": "dual-branch model, everything described",
 }
-SEEDS = 10  # what the text above the table says; another number is given in the cell
+SEEDS = 10  # what the text beside a table says, here and in the book; another number is given in the cell
+
+
+def unusual_seeds(n: int) -> str:
+    """How many seeds a cell has, where that is not what the text says of all."""
+    return "" if n == SEEDS else " (one seed)" if n == 1 else f" ({n} seeds)"
 
 
 def result_table(results: Results) -> str:
@@ -39,8 +44,8 @@ def result_table(results: Results) -> str:
             if len(values) < 2:
                 cells.append("not measured yet")
                 continue
-            seeds = "" if len(values) == SEEDS else f" ({len(values)} seeds)"
-            cells.append(f"{STATISTICS['mean'](values):.1f} ± {STATISTICS['std'](values):.1f}{seeds}")
+            spread = f"{STATISTICS['mean'](values):.1f} ± {STATISTICS['std'](values):.1f}"
+            cells.append(f"{spread}{unusual_seeds(len(values))}")
         lines.append(f"| {label} (`{name}`) | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 

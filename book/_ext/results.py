@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 
 from docutils import nodes
 from docutils.parsers.rst import directives
+from readme_table import unusual_seeds
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
@@ -26,7 +27,6 @@ from hsilib.reporting.statistics import STATISTICS
 
 logger = logging.getLogger(__name__)
 ROOT = Path(__file__).resolve().parents[2]
-USUAL_SEEDS = 10  # what the pages say of every cell that says nothing else
 COMMITTED, FRESH = ROOT / "results" / "records", ROOT / "results" / "fresh"
 
 
@@ -107,12 +107,11 @@ def accuracy_cell(results: Results, scene: str, split: str, name: str, metric: s
     values = [100 * float(record.metrics[metric]) for record in records]
     mean, spread, half = (STATISTICS[statistic](values) for statistic in ("mean", "std", "ci95"))
     text = f"{mean:.1f} ± {spread:.1f}" if len(values) > 1 else f"{mean:.1f}"
-    seeds = "" if len(values) == USUAL_SEEDS else " (one seed)" if len(values) == 1 else f" ({len(values)} seeds)"
     source = results.query(f"{scene}/{split}/{name}/{metric}").source()
     if len(values) > 1:
         source += f"; 95 % interval of the mean {mean - half:.1f} to {mean + half:.1f}"
     number = nodes.abbreviation("", "", nodes.inline(text, text, classes=["hsi-val"]), explanation=source)
-    return nodes.inline("", "", number, nodes.Text(seeds))  # a line may end between the two
+    return nodes.inline("", "", number, nodes.Text(unusual_seeds(len(values))))  # a line may end between the two
 
 
 class FreshRun(SphinxDirective):

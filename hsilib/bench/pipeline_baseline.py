@@ -23,7 +23,7 @@ from hsilib.data.splits import Split
 from hsilib.models.network import Network
 from hsilib.training.fit import draw_changes, validate
 from hsilib.training.fit_options import FitOptions
-from hsilib.training.losses import class_weights
+from hsilib.training.losses import weights_for
 from hsilib.training.precision import autocast, gradient_scaler
 from hsilib.training.pretrain import PRETEXTS, PretrainOptions
 
@@ -123,9 +123,7 @@ def fit_epoch(
     device = on_device.device
     model.train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=options.learning_rate, weight_decay=options.weight_decay)
-    weights = torch.ones(model.n_classes, device=device)
-    if options.loss.class_weights:
-        weights = torch.from_numpy(class_weights(split.train_labels, model.n_classes)).to(device)
+    weights = weights_for(split.train_labels, model.n_classes, options.loss).to(device)
     pixels, labels = torch.from_numpy(split.train), torch.from_numpy(split.train_labels - 1)
 
     def draw(index: torch.Tensor) -> Parts:

@@ -32,7 +32,7 @@ from hsilib.models.network import Network
 from hsilib.models.registry import create_model
 from hsilib.recipes import recipe
 from hsilib.training.fit import fit
-from hsilib.training.losses import class_weights
+from hsilib.training.losses import weights_for
 from hsilib.training.mr_ssl import MaskedPretext
 from hsilib.training.pretrain import PRETEXTS, train_stage
 
@@ -107,9 +107,7 @@ def _fit_sides(device: torch.device, scene: Scene, split: Split, options: Networ
     plain_model, our_model = (_network(device, scene, options) for _ in range(2))
     cutter, sampler = _samplers(scene, our_model, device)
     schedule = replace(options.fit, epochs=1, warmup_epochs=0)
-    weights = torch.ones(scene.n_classes)
-    if schedule.loss.class_weights:
-        weights = torch.from_numpy(class_weights(split.train_labels, scene.n_classes))
+    weights = weights_for(split.train_labels, scene.n_classes, schedule.loss)
     plain = PlainTraining(
         FitPatches(
             cutter(torch.from_numpy(split.train)).contiguous(),

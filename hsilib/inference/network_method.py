@@ -119,7 +119,6 @@ class NetworkMethod(Method):
 
     def details(self) -> dict[str, Any]:
         """Number of parameters, the curves, the chosen epoch and what pre-training came to."""
-        history = rounded(asdict(self.history))
-        del history["seconds"]
-        details = {"parameters": sum(p.numel() for p in self.model.parameters()), "history": history}
+        parameters = sum(p.numel() for p in self.model.parameters())
+        details: dict[str, Any] = {"parameters": parameters, "history": self.history.for_record()}
         return details | ({"pretraining": [rounded(asdict(stage)) for stage in self.stages]} if self.stages else {})

@@ -6,7 +6,7 @@ Contents: `WholeImageOptions`, `WholeImageMethod`, `padded_image`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,7 +22,6 @@ from hsilib.models.method import Method
 from hsilib.models.registry import create_whole_image_model
 from hsilib.training.fit_whole_image import fit_whole_image
 from hsilib.training.randomness import own_randomness
-from hsilib.training.state import rounded
 from hsilib.training.whole_image_options import WholeImageFitOptions
 
 
@@ -87,9 +86,8 @@ class WholeImageMethod(Method):
 
     def details(self) -> dict[str, Any]:
         """Number of parameters, the curves and the chosen epoch."""
-        history = rounded(asdict(self.history))
-        del history["seconds"]
-        return {"parameters": sum(p.numel() for p in self.model.parameters()), "history": history}
+        parameters = sum(p.numel() for p in self.model.parameters())
+        return {"parameters": parameters, "history": self.history.for_record()}
 
 
 def padded_image(cube: NDArray[np.generic], multiple: int, device: torch.device) -> torch.Tensor:

@@ -55,10 +55,9 @@ class Network(nn.Module):
 
         Raises
         ------
-        InputError : the network works on principal components and the standardizer has none, or the other way round.
+        InputError : the standardizer has another number of principal components than the network works on.
         """
-        projection = None if standardizer.projection is None else torch.from_numpy(standardizer.projection)
-        found = 0 if projection is None else len(projection)
+        found = 0 if standardizer.projection is None else len(standardizer.projection)
         if found != self.n_components:
             raise InputError(
                 f"the network works on {self.n_components} principal components (0: on bands), the standardizer has "
@@ -66,8 +65,8 @@ class Network(nn.Module):
             )
         self.band_mean.copy_(torch.from_numpy(standardizer.mean))
         self.band_scale.copy_(torch.from_numpy(standardizer.scale))
-        if self.projection is not None and projection is not None:
-            self.projection.copy_(projection)
+        if self.projection is not None and standardizer.projection is not None:
+            self.projection.copy_(torch.from_numpy(standardizer.projection))
 
     def standardize(self, x: torch.Tensor) -> torch.Tensor:
         """Scale raw values (N, S, H, W)."""

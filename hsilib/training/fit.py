@@ -22,7 +22,7 @@ from hsilib.progress import progress
 from hsilib.training.augment import CPU, Augmentation, augment, draw_augmentation, draw_orientations, orient
 from hsilib.training.curriculum import with_confidence_loss
 from hsilib.training.fit_options import FitOptions, create_optimizer, learning_rate_at
-from hsilib.training.losses import class_weights, sample_losses, smooth
+from hsilib.training.losses import sample_losses, smooth, weights_for
 from hsilib.training.mix import Mix, draw_mix, mix_features, mix_patches, mix_targets
 from hsilib.training.precision import autocast, gradient_scaler
 from hsilib.training.spectral_train import Curriculum, StageNetwork
@@ -56,9 +56,7 @@ def fit(
     """
     device = sampler.device
     pixels, labels = _on_device(split.train, split.train_labels, device)
-    weights = torch.ones(model.n_classes, device=device)
-    if options.loss.class_weights:
-        weights = torch.from_numpy(class_weights(split.train_labels, model.n_classes)).to(device)
+    weights = weights_for(split.train_labels, model.n_classes, options.loss).to(device)
     optimizer = create_optimizer(model.parameters(), options)
     state = TrainingState(model, optimizer, gradient_scaler(device), generator)
     identity = ""

@@ -2,7 +2,7 @@
 
 Targets are probabilities (N, K), so that smoothed and mixed labels need no second code path.
 
-Contents: `LossOptions`, `class_weights`, `smooth`, `gamma_at`, `focal_loss`, `sample_losses`.
+Contents: `LossOptions`, `class_weights`, `weights_for`, `smooth`, `gamma_at`, `focal_loss`, `sample_losses`.
 """
 
 from __future__ import annotations
@@ -62,6 +62,11 @@ def class_weights(train_labels: NDArray[np.int64], n_classes: int) -> NDArray[np
     with np.errstate(divide="ignore"):
         weights = np.sqrt(train_labels.size / (n_classes * counts.astype(np.float64)))
     return np.where(counts > 0, np.minimum(weights, LARGEST_CLASS_WEIGHT), 0).astype(np.float32)
+
+
+def weights_for(train_labels: NDArray[np.int64], n_classes: int, options: LossOptions) -> torch.Tensor:
+    """(K,) `class_weights` if ``options`` asks for them, else ones."""
+    return torch.from_numpy(class_weights(train_labels, n_classes)) if options.class_weights else torch.ones(n_classes)
 
 
 def smooth(targets: torch.Tensor, smoothing: float) -> torch.Tensor:

@@ -118,12 +118,12 @@ def plan_stages(
         )
     grow = np.linspace if options.growth == "linear" else np.geomspace
     ks = [round(float(k)) for k in grow(options.first_components, components, options.stages)]
-    shares = np.linspace(options.first_patch * patch_size, patch_size, options.stages)
-    sizes = [max(least_patch, _odd(size)) for size in shares]
+    wanted = np.linspace(options.first_patch * patch_size, patch_size, options.stages)
+    sizes = [max(least_patch, _odd(size)) for size in wanted]
     ks[-1], sizes[-1] = components, patch_size  # also where there is one stage only
     costs = np.array([k * size**2 for k, size in zip(ks, sizes, strict=True)], dtype=float)
-    weights = 1 / costs if options.growth == "equal-compute" else np.ones(options.stages)
-    return [Stage(*stage) for stage in zip(ks, sizes, _shared_out(total, weights), strict=True)]
+    shares = 1 / costs if options.growth == "equal-compute" else np.ones(options.stages)
+    return [Stage(*stage) for stage in zip(ks, sizes, _shared_out(total, shares), strict=True)]
 
 
 def _odd(size: float) -> int:

@@ -27,7 +27,7 @@ from hsilib.models.network import Network
 from hsilib.progress import progress
 from hsilib.training.fit import Changes, draw_changes, mean_loss
 from hsilib.training.fit_options import FitOptions, create_optimizer, learning_rate_at
-from hsilib.training.losses import class_weights
+from hsilib.training.losses import weights_for
 from hsilib.training.mix import Mix, mix_features, mix_patches, mix_targets
 from hsilib.training.precision import autocast, gradient_scaler
 from hsilib.training.stack import Stack, clip_each
@@ -65,10 +65,8 @@ def fit_stacked(
         raise ValueError("the seeds have different numbers of training or validation pixels.")
     device, started = sampler.device, time.perf_counter()
     pixels, labels = _stacked([(split.train, split.train_labels) for split in splits], device)
-    weights = torch.ones(len(models), models[0].n_classes, device=device)
-    if options.loss.class_weights:
-        each = [class_weights(split.train_labels, models[0].n_classes) for split in splits]
-        weights = torch.from_numpy(np.stack(each)).to(device)
+    each = [weights_for(split.train_labels, models[0].n_classes, options.loss) for split in splits]
+    weights = torch.stack(each).to(device)
     stack = Stack(models)
     parameters = list(stack.parameters.values())
     optimizer, scaler = create_optimizer(parameters, options), gradient_scaler(device)

@@ -47,6 +47,10 @@ class FitHistory:
     best_epoch: int = 0
     seconds: float = field(default=0.0, compare=False)
 
+    def for_record(self) -> dict[str, Any]:
+        """What a record keeps of it: all but the time, which stands elsewhere."""
+        return {name: value for name, value in rounded(asdict(self)).items() if name != "seconds"}
+
 
 @dataclass
 class TrainingState:
