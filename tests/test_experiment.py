@@ -131,6 +131,7 @@ class SpyOptions:
     """Builds a method that keeps everything it is shown."""
 
     seen: dict[str, Any] = field(default_factory=dict)
+    kind: ClassVar[str] = "SpyOptions"
     uses_spectra: ClassVar[bool] = True
 
     def build(self, device: torch.device) -> Spy:

@@ -47,6 +47,12 @@ def test_ids_tell_settings_apart() -> None:
     assert len(ids) == len(set(ids))
 
 
+def test_every_class_has_a_kind_of_its_own() -> None:
+    """A subclass that inherits its parent's would share its ids."""
+    kinds = {type(recipe(name).method): recipe(name).method.kind for name in RECIPES}
+    assert len(set(kinds.values())) == len(kinds)
+
+
 def restored(options: Any, stored: dict[str, Any]) -> Any:
     """The options that a record's ``config`` was written from; what is newer than the record has its default."""
     values: dict[str, Any] = {}

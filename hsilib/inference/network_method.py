@@ -52,6 +52,7 @@ class NetworkOptions:
     fit: FitOptions = field(default_factory=FitOptions)
     spectral_train: SpectralTrainOptions = field(default_factory=SpectralTrainOptions)
     tta: int = 0
+    kind: ClassVar[str] = "NetworkOptions"
     uses_spectra: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

@@ -55,6 +55,7 @@ class ProbeOptions:
     pretrain: PretrainOptions = field(default_factory=PretrainOptions)
     model: dict[str, Any] = field(default_factory=dict)
     network: ClassVar[str] = "dual-branch"
+    kind: ClassVar[str] = "ProbeOptions"
     uses_spectra: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

@@ -39,6 +39,7 @@ class WholeImageOptions:
     network: str = "freenet"
     model: dict[str, Any] = field(default_factory=dict)
     fit: WholeImageFitOptions = field(default_factory=WholeImageFitOptions)
+    kind: ClassVar[str] = "WholeImageOptions"
     uses_spectra: ClassVar[bool] = True
 
     def build(self, device: torch.device) -> WholeImageMethod:

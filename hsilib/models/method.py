@@ -85,8 +85,15 @@ class Method(ABC):
 
 
 class MethodOptions(Protocol):
-    """A frozen dataclass of a method's settings that can build it."""
+    """A frozen dataclass of a method's settings that can build it.
 
+    Attributes
+    ----------
+    kind : what record ids call the class; it stays when the class is renamed.
+    uses_spectra : whether the method needs the cube, or coordinates and labels alone.
+    """
+
+    kind: ClassVar[str]
     uses_spectra: ClassVar[bool]
 
     def build(self, device: torch.device) -> Method:

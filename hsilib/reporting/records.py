@@ -58,7 +58,7 @@ def changed_options(options: Any) -> Any:
 
 def record_id(method: Any, scene: str, split: str, seed: int) -> str:
     """Eight hexadecimal digits that stand for configuration, scene, split and seed."""
-    content = [type(method).__name__, changed_options(method), scene, split, seed]
+    content = [method.kind, changed_options(method), scene, split, seed]
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:8]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -154,6 +154,7 @@ class Outer:
     inner: Inner = field(default_factory=Inner)
     sizes: tuple[int, ...] = (1, 2)
     options: dict[str, int] = field(default_factory=dict)
+    kind: ClassVar[str] = "Outer"
 
 
 def test_only_options_that_differ_from_their_defaults_count() -> None:

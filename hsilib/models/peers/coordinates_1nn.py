@@ -19,6 +19,7 @@ from hsilib.models.method import Method, one_hot
 class Coordinates1NNOptions:
     """Nothing to set."""
 
+    kind: ClassVar[str] = "Coordinates1NNOptions"
     uses_spectra: ClassVar[bool] = False
 
     def build(self, device: torch.device) -> Coordinates1NN:

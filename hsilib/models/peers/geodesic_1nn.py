@@ -41,6 +41,7 @@ class Geodesic1NNOptions:
 
     pixels_per_segment: tuple[int, ...] = (1, 10, 25, 50, 100)
     contrasts: tuple[float, ...] = (3.0, 10.0, 30.0, 100.0)
+    kind: ClassVar[str] = "Geodesic1NNOptions"
     uses_spectra: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

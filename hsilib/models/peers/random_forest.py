@@ -23,6 +23,7 @@ class RandomForestOptions:
     """Settings of `RandomForest`: how many trees."""
 
     trees: int = 500
+    kind: ClassVar[str] = "RandomForestOptions"
     uses_spectra: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

@@ -34,6 +34,7 @@ class SuperpixelVoteOptions:
     pixels_per_segment: tuple[int, ...] = (25, 50, 100, 200, 400)
     n_components: int = 3
     compactness: float = COMPACTNESS
+    kind: ClassVar[str] = "SuperpixelVoteOptions"
     uses_spectra: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

@@ -36,6 +36,7 @@ class SvmOptions:
     costs: tuple[float, ...] = (1.0, 10.0, 100.0, 1000.0)
     gammas: tuple[float, ...] = (0.05, 0.2, 1.0, 4.0)
     folds: int = 3
+    kind: ClassVar[str] = "SvmOptions"
     uses_spectra: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

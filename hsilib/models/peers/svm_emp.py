@@ -15,6 +15,7 @@ number is fixed. Bands are standardised before the components are computed.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -40,6 +41,7 @@ class SvmEmpOptions(SvmOptions):
 
     n_components: int = 4
     radii: tuple[int, ...] = (2, 4, 6, 8)
+    kind: ClassVar[str] = "SvmEmpOptions"
 
     def __post_init__(self) -> None:
         super().__post_init__()

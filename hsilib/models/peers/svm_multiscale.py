@@ -10,6 +10,7 @@ ours.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,7 @@ class SvmMultiscaleOptions(SvmOptions):
     windows: tuple[int, ...] = (1, 3, 7, 15)
     pixels_per_segment: tuple[int, ...] = (25, 50, 100, 200, 400)
     coordinates: bool = False
+    kind: ClassVar[str] = "SvmMultiscaleOptions"
 
     def __post_init__(self) -> None:
         super().__post_init__()
