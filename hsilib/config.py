@@ -6,14 +6,13 @@ Contents: `Config`, `with_overrides`, `setting_names`, `network_arguments`.
 from __future__ import annotations
 
 import ast
-import inspect
 from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from hsilib.errors import InputError, unknown_name
-from hsilib.models.method import MethodOptions
-from hsilib.models.registry import NETWORKS, WHOLE_IMAGE_NETWORKS
+from hsilib.method import MethodOptions
+from hsilib.registry import network_arguments
 
 
 @dataclass(frozen=True)
@@ -91,15 +90,6 @@ def setting_names(options: Any, prefix: str = "") -> list[str]:
         else:
             names.append(f"{prefix}{f.name}")
     return names
-
-
-def network_arguments(network: str) -> dict[str, Any]:
-    """A network's own arguments with their defaults."""
-    known = NETWORKS | WHOLE_IMAGE_NETWORKS
-    if network not in known:
-        raise unknown_name("network", network, known)
-    parameters = inspect.signature(known[network]).parameters
-    return {p.name: p.default for p in parameters.values() if p.default is not inspect.Parameter.empty}
 
 
 def _parsed(key: str, text: str, current: Any) -> Any:

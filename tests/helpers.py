@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,15 +11,20 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from hsilib.config import Config, with_overrides
 from hsilib.data.scene import Scene
 from hsilib.data.splits import Split
 from hsilib.data.standardize import Standardizer
-from hsilib.inference.network_method import NetworkOptions
-from hsilib.inference.scene import predict_logits
-from hsilib.models.network import Network
-from hsilib.models.registry import create_model
-from hsilib.training.fit import FitOptions
+from hsilib.inference.dense import predict_logits
+from hsilib.model.network import Network
+from hsilib.network_method import NetworkOptions
+from hsilib.registry import NETWORKS, create_model
+from hsilib.training.fit_options import FitOptions
+from onepercent.recipes import recipe
 
+ROOT = Path(__file__).resolve().parents[1]
+PATCH_NETWORKS = [name for name, network in NETWORKS.items() if network.takes_patches]
+WHOLE_IMAGE_NETWORKS = [name for name, network in NETWORKS.items() if not network.takes_patches]
 SMALL: dict[str, Any] = {
     "patch_size": 5,
     "spectral_width": 8,
@@ -91,3 +98,20 @@ def undecided_model(cube: NDArray[Any], n_classes: int) -> Network:
                 parameter.mul_(2)
         model.head.bias.sub_(predict_logits(model, cube).mean(dim=(0, 1)))
     return model
+
+
+def small(name: str, **changes: Any) -> Config:
+    """A recipe on the tiny scene, small enough for seconds."""
+    settings = {
+        "paper": [*SMALL_SETTINGS, "fit.epochs=3", "pretrain.epochs=2"],
+        "quick": [*SMALL_SETTINGS, "fit.epochs=3"],
+        "random-forest": ["trees=5"],
+        "svm": ["costs=(1.0, 100.0)", "gammas=1.0"],
+        "svm-emp": ["costs=(1.0, 100.0)", "gammas=1.0"],
+        "svm-multiscale": ["costs=(1.0, 100.0)", "gammas=1.0"],
+        "cegcn": ["model.width=16", "fit.epochs=3"],
+        "ssdgl": ["model.widths=(32, 32, 32, 32)", "model.inner_width=16", "fit.epochs=3"],
+    }.get(name, [])
+    where: dict[str, Any] = {"scene": "synthetic-tiny", "split": "percent:0.1", "device": "cpu"}
+    config = replace(recipe(name), **(where | changes))
+    return with_overrides(config, settings)

@@ -12,9 +12,9 @@ import nbformat
 import pytest
 
 from hsilib import Record, read_records
-from hsilib.reporting.claims import Verdict, judge
-from hsilib.reporting.claims_reader import read_claims
-from hsilib.reporting.query import Results
+from onepercent.report.claims import Verdict, judge
+from onepercent.report.claims_reader import read_claims
+from onepercent.report.query import Results
 from tests.test_house import ROOT, extension
 
 CONF = f"""

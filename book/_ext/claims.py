@@ -14,9 +14,9 @@ from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
 from hsilib.data.catalog import catalog
-from hsilib.reporting.claims import Claim, Finding, Verdict, judge
-from hsilib.reporting.claims_reader import Ledger, read_claims
-from hsilib.reporting.query import query_cells
+from onepercent.report.claims import Claim, Finding, Verdict, judge
+from onepercent.report.claims_reader import Ledger, read_claims
+from onepercent.report.query import query_cells
 from results import ROOT, committed, paragraph, table
 
 CLAIMS = ROOT / "book" / "claims.yml"

@@ -12,7 +12,7 @@ from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
 from hsilib.data.catalog import catalog
-from hsilib.reporting.complexity import (
+from onepercent.report.complexity import (
     STATED_PARAMETERS,
     STATED_SIZE_MB,
     STATED_TOTAL,

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hsilib.reporting.query import Results
-from hsilib.reporting.statistics import STATISTICS
+from onepercent.report.query import Results
+from onepercent.report.statistics import STATISTICS
 
 ROOT = Path(__file__).resolve().parents[2]
 START, END = "<!-- results: written by `make readme` from results/records -->\n", "<!-- /results -->\n"

@@ -20,10 +20,10 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from hsilib.errors import InputError
-from hsilib.recipes import RECIPES
-from hsilib.reporting.query import Results, has_recipes_own_settings, run_command
-from hsilib.reporting.records import Record, read_records
-from hsilib.reporting.statistics import STATISTICS
+from hsilib.records import Record, read_records
+from onepercent.recipes import RECIPES
+from onepercent.report.query import Results, has_recipes_own_settings, run_command
+from onepercent.report.statistics import STATISTICS
 
 logger = logging.getLogger(__name__)
 ROOT = Path(__file__).resolve().parents[2]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hsilib.data.byte_damage import Damage, candidates, detect_lost_byte
+from hsilib.data.lost_byte import Damage, candidates, detect_lost_byte
 from hsilib.data.scene import Scene
 from hsilib.errors import InputError
 

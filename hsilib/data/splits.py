@@ -26,7 +26,6 @@ import numpy as np
 import scipy.ndimage
 from numpy.typing import NDArray
 
-from hsilib.data.blocks import Sides, assign_blocks
 from hsilib.data.load import split_key
 from hsilib.data.readers import array_names, read_array
 from hsilib.data.scene import Scene
@@ -38,6 +37,7 @@ SMALLEST_TRAINING_CLASS = 3
 BLOCK_DRAWS = 100
 
 Indices = NDArray[np.int64]
+Sides = tuple[NDArray[np.bool_], NDArray[np.bool_]]
 Parts = tuple[list[Indices], list[Indices], list[Indices]]
 
 
@@ -258,3 +258,15 @@ PROTOCOLS: dict[str, Callable[[Scene, str, str, np.random.Generator], Split]] = 
     "blocks": _block_split,
     "mask": _mask_split,
 }
+
+
+def assign_blocks(shape: tuple[int, int], size: int, buffer: int, generator: np.random.Generator) -> Sides:
+    """Two (H, W) masks: half of the blocks for training, the rest less the buffer for test."""
+    block_rows, block_cols = (-(-n // size) for n in shape)
+    n_blocks = block_rows * block_cols
+    chosen = np.zeros(n_blocks, dtype=bool)
+    chosen[generator.permutation(n_blocks)[: (n_blocks + 1) // 2]] = True
+    expanded = np.kron(chosen.reshape(block_rows, block_cols), np.ones((size, size), dtype=bool))
+    train_side = expanded[: shape[0], : shape[1]]
+    near = scipy.ndimage.maximum_filter(train_side, size=2 * buffer + 1, mode="constant", cval=False)
+    return train_side, ~near

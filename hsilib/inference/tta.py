@@ -16,11 +16,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from hsilib.data.orientation import N_ORIENTATIONS, turned, turned_back
 from hsilib.errors import InputError
-from hsilib.inference.scene import map_tiles, padded_windows, predict_logits
-from hsilib.models.network import Network
+from hsilib.inference.dense import folded_views, map_tiles, padded_windows, predict_logits
+from hsilib.model.network import Network
 from hsilib.progress import progress
-from hsilib.training.augment import N_ORIENTATIONS
 
 VIEWS = (0, 8, 16)
 NOISE_LEVELS = (0.01, 0.02)
@@ -32,7 +32,7 @@ class View(NamedTuple):
 
     Attributes
     ----------
-    orientation : 0…7 as in `hsilib.training.augment.orient`; 0 leaves the scene as it is.
+    orientation : 0…7 as in `hsilib.data.orientation.turned`; 0 leaves the scene as it is.
     noise : standard deviation of Gaussian noise, in units of each band's range over the scene.
     """
 
@@ -79,7 +79,7 @@ def predict_proba(model: Network, cube: NDArray[np.generic], views: int, generat
 
     The confidence of a view at a pixel is its largest probability there. So weights differ by a
     factor of e² at most. Views without noise are averaged tile by tile and share what turning does not change
-    (`Network.folded_views`). Of views with noise one is held at a time, and beside it the sums Σ e^{2c} p and Σ e^{2c}.
+    (`folded_views`). Of views with noise one is held at a time, and beside it the sums Σ e^{2c} p and Σ e^{2c}.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ def predict_proba(model: Network, cube: NDArray[np.generic], views: int, generat
 def _mean_of_orientations(model: Network, cube: NDArray[np.generic]) -> torch.Tensor:
     """(H, W, K) mean of the eight views without noise, of one tile after the other."""
     model.eval()
-    forward = model.folded_views(range(N_ORIENTATIONS))
+    forward = folded_views(model, range(N_ORIENTATIONS))
 
     def mean(x: torch.Tensor) -> torch.Tensor:
         proba = forward(x).softmax(dim=1)
@@ -136,26 +136,15 @@ def _predict_view(
     generator: torch.Generator,
 ) -> torch.Tensor:
     """See `predict_view`; ``deviation`` (S,) is the noise's in each band's own unit."""
-    turned = _turned(cube, view.orientation)
+    seen = turned(cube, view.orientation, axes=(0, 1))
     if deviation is not None:
-        turned = _noisy(turned, deviation, generator)
-    return _turned_back(predict_logits(model, turned).softmax(dim=-1), view.orientation)
+        seen = _noisy(seen, deviation, generator)
+    return turned_back(predict_logits(model, seen).softmax(dim=-1), view.orientation, axes=(0, 1))
 
 
 def _weights(proba: torch.Tensor, dim: int) -> torch.Tensor:
     """e^{2c}, the softmax's numerators; c is at most 1, so nothing overflows. ``dim``: the classes, kept as one."""
     return torch.exp(CONFIDENCE_FACTOR * proba.amax(dim=dim, keepdim=True))
-
-
-def _turned(cube: NDArray[np.generic], orientation: int) -> NDArray[np.generic]:
-    """What `orient` does to patches, done to a cube (H, W, S). A view, no copy."""
-    turned = np.rot90(cube, orientation % 4)
-    return turned[:, ::-1] if orientation >= 4 else turned
-
-
-def _turned_back(values: torch.Tensor, orientation: int) -> torch.Tensor:
-    """Undo `_turned` on a map (H, W, K)."""
-    return torch.rot90(values.flip(1) if orientation >= 4 else values, -(orientation % 4))
 
 
 def _band_range(cube: NDArray[np.generic]) -> NDArray[np.float32]:

@@ -22,11 +22,11 @@ from dataclasses import dataclass
 
 import torch
 
+from hsilib.data.orientation import N_ORIENTATIONS, turned
 from hsilib.data.patches import reflected_indices
 from hsilib.errors import InputError
 
 CPU = torch.device("cpu")
-N_ORIENTATIONS = 8
 SMOOTHING_RADIUS = 2  # pixels; at the largest σ, 0.7, what lies beyond weighs 0.04 %
 
 
@@ -159,18 +159,18 @@ def draw_orientations(n: int, generator: torch.Generator) -> torch.Tensor:
 
 
 def orient(patches: torch.Tensor, orientations: torch.Tensor) -> torch.Tensor:
-    """Turn each patch (N, C, P, P) by 90° · (orientation mod 4), then mirror left and right from 4 on.
+    """Lay each patch (N, C, P, P) down as `turned` does.
 
     Orientation 0 is the identity. Seen from above, a field has no preferred direction, so a turned
     patch is as good a sample as the original.
     """
     n, n_channels, size, _ = patches.shape
-    quarters = [torch.rot90(torch.arange(size**2).view(size, size), k) for k in range(4)]
-    source = torch.stack([*quarters, *(quarter.fliplr() for quarter in quarters)]).flatten(1)[orientations.cpu()]
+    places = torch.arange(size**2).view(size, size)
+    source = torch.stack([turned(places, k) for k in range(N_ORIENTATIONS)]).flatten(1)[orientations.cpu()]
     source = (source + size**2 * torch.arange(n)[:, None]).flatten().to(patches.device, non_blocking=True)
     # One gather of whole spectra, which lie together in the patches that `PatchSampler` cuts.
-    turned = patches.permute(0, 2, 3, 1).reshape(n * size**2, n_channels).index_select(0, source)
-    return turned.view(n, size, size, n_channels).permute(0, 3, 1, 2)
+    gathered = patches.permute(0, 2, 3, 1).reshape(n * size**2, n_channels).index_select(0, source)
+    return gathered.view(n, size, size, n_channels).permute(0, 3, 1, 2)
 
 
 def smoothing_matrices(sigma: torch.Tensor, size: int) -> torch.Tensor:

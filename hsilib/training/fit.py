@@ -17,16 +17,15 @@ from torch.nn.functional import cross_entropy, one_hot
 
 from hsilib.data.patches import PatchSampler
 from hsilib.data.splits import Split
-from hsilib.models.network import Network
+from hsilib.model.network import Network
 from hsilib.progress import progress
 from hsilib.training.augment import CPU, Augmentation, augment, draw_augmentation, draw_orientations, orient
-from hsilib.training.curriculum import with_confidence_loss
+from hsilib.training.checkpoint import CHECKPOINT_EPOCHS, FitHistory, TrainingState, fingerprint
+from hsilib.training.device import autocast, gradient_scaler
 from hsilib.training.fit_options import FitOptions, create_optimizer, learning_rate_at
-from hsilib.training.losses import sample_losses, smooth, weights_for
+from hsilib.training.losses import confidence_weighted_mean, sample_losses, smooth, weights_for
 from hsilib.training.mix import Mix, draw_mix, mix_features, mix_patches, mix_targets
-from hsilib.training.precision import autocast, gradient_scaler
-from hsilib.training.spectral_train import Curriculum, StageNetwork
-from hsilib.training.state import CHECKPOINT_EPOCHS, FitHistory, TrainingState, fingerprint
+from hsilib.training.spectral_train import SpectralSchedule, StageNetwork
 
 
 def fit(
@@ -36,7 +35,7 @@ def fit(
     options: FitOptions,
     generator: torch.Generator,
     checkpoint: Path | None = None,
-    curriculum: Curriculum | None = None,
+    schedule: SpectralSchedule | None = None,
 ) -> FitHistory:
     """Train ``model`` on the training pixels and leave it with the weights of its best validation epoch.
 
@@ -51,7 +50,7 @@ def fit(
     generator : a CPU generator; draws the order of the pixels and every change of patches.
     checkpoint : a file that is written every ten epochs. If it exists and is of the same training, this goes
         on from there and ends with what it would have ended with uninterrupted.
-    curriculum : what an epoch trains on instead: a part of the model on smaller patches. Only an epoch of the last
+    schedule : what an epoch trains on instead: a part of the model on smaller patches. Only an epoch of the last
         stage, which has all of both, can be the best one.
     """
     device = sampler.device
@@ -61,7 +60,7 @@ def fit(
     state = TrainingState(model, optimizer, gradient_scaler(device), generator)
     identity = ""
     if checkpoint:
-        plan = curriculum.stages if curriculum else ()
+        plan = schedule.stages if schedule else ()
         identity = fingerprint(model, split, (options, plan), generator)
         state.resume(checkpoint, identity)
     started = time.perf_counter() - state.history.seconds
@@ -69,16 +68,16 @@ def fit(
     steps = -(-batches // options.accumulate)
     with progress(options.epochs, "fit", "epoch", done=state.epoch) as bar:
         while state.epoch < options.epochs:
-            network, patches_of = curriculum.at(state.epoch) if curriculum else (model, sampler)
+            network, patches_of = schedule.at(state.epoch) if schedule else (model, sampler)
             network.train()
             order = torch.randperm(len(pixels), generator=generator)[: batches * options.batch_size].to(device)
             total = torch.zeros((), device=device)
             for i, batch in enumerate(order.split(options.batch_size)):
                 step, position = state.epoch * steps + i // options.accumulate, i % options.accumulate
                 loss = batch_loss(state, network, patches_of, pixels[batch], labels[batch], weights, options, step)
-                together = min(options.accumulate, batches - (i - position))  # the last group may be smaller
-                state.scaler.scale(loss / together).backward()
-                if position == together - 1:
+                batches_in_step = min(options.accumulate, batches - (i - position))  # the last step may have fewer
+                state.scaler.scale(loss / batches_in_step).backward()
+                if position == batches_in_step - 1:
                     for group in optimizer.param_groups:
                         group["lr"] = learning_rate_at(step, steps, options)
                     state.scaler.unscale_(optimizer)
@@ -96,7 +95,7 @@ def fit(
                 accuracy, loss_value = validate(network, patches_of, split)
                 state.history.val_accuracy.append(accuracy)
                 state.history.val_loss.append(loss_value)
-                if curriculum is None or curriculum.is_last(state.epoch - 1):
+                if schedule is None or schedule.is_last(state.epoch - 1):
                     state.keep_if_best(accuracy, loss_value)
             state.history.seconds = time.perf_counter() - started
             if checkpoint and (state.epoch % CHECKPOINT_EPOCHS == 0 or state.epoch == options.epochs):
@@ -197,7 +196,7 @@ def mean_loss(
     """
     losses = sample_losses(logits, smooth(targets, options.loss.label_smoothing), weights, options.loss, step)
     if epoch < options.curriculum_epochs:
-        return with_confidence_loss(losses, logits, targets)
+        return confidence_weighted_mean(losses, logits, targets)
     return losses.mean()
 
 

@@ -106,3 +106,20 @@ def sample_losses(
     if options.name == "cross-entropy":
         return focal_loss(logits, targets, 1.0, 0.0, weights)
     return focal_loss(logits, targets, options.alpha, gamma_at(step, options.gamma), weights)
+
+
+CONFIDENT = 0.7
+CONFIDENCE_FACTOR = 0.1
+
+
+def confidence_weighted_mean(losses: torch.Tensor, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Mean of ``losses`` (N,) plus 0.1 · confidence loss.
+
+    Parameters
+    ----------
+    logits : (N, K). targets : (N, K) labels as probabilities, before any smoothing; the confidence in a
+        mixed label is the weighted mean over its parts.
+    """
+    confidence = (logits.detach().float().softmax(dim=1) * targets).sum(dim=1)
+    confident = (confidence > CONFIDENT).to(losses.dtype)
+    return (losses * (1 + CONFIDENCE_FACTOR * confident)).mean()

@@ -24,7 +24,7 @@ from the start gets one.
 
 Fitting the components and projecting the scene takes time that a record's `fit_s` does not have.
 
-Contents: `SpectralTrainOptions`, `Stage`, `plan_stages`, `StageNetwork`, `Curriculum`, `GROWTHS`.
+Contents: `SpectralTrainOptions`, `Stage`, `plan_stages`, `StageNetwork`, `SpectralSchedule`, `GROWTHS`.
 """
 
 from __future__ import annotations
@@ -40,8 +40,7 @@ from torch.func import functional_call
 
 from hsilib.data.patches import PatchSampler
 from hsilib.errors import InputError, unknown_name
-from hsilib.models.network import Network
-from hsilib.models.registry import create_model, smallest_patch
+from hsilib.model.network import Network, smallest_patch
 from hsilib.training.fit_options import FitOptions
 
 GROWTHS = ("linear", "geometric", "equal-compute")
@@ -156,7 +155,7 @@ class StageNetwork:
         self.full = full
         options = {**full.options, "patch_size": patch_size, "components": 0}
         with torch.random.fork_rng(devices=[]):  # its own initial weights are never used
-            self.small = create_model(full.name, components, full.n_classes, **options).to(full.band_mean.device)
+            self.small = type(full)(components, full.n_classes, **options).to(full.band_mean.device)
         sizes = {name: value.shape for name, value in full.state_dict().items()}
         for name, value in self.small.state_dict().items():
             if name not in SCALING and any(a > b for a, b in zip(value.shape, sizes[name], strict=True)):
@@ -209,7 +208,7 @@ class _Part(nn.Module):
         return getattr(self.network, self.method)(x)
 
 
-class Curriculum:
+class SpectralSchedule:
     """Which network and which patches an epoch trains on.
 
     Parameters

@@ -1,0 +1,86 @@
+"""Save and load networks: weights as safetensors, everything needed to build the network as JSON inside it. No pickle.
+
+Contents: `save_model`, `load_model`, `read_class_names`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+
+from hsilib.errors import InputError
+from hsilib.files import write_atomically
+from hsilib.model.network import Network
+from hsilib.registry import NETWORKS, create_model
+
+
+def save_model(model: Network, path: str | Path, class_names: Sequence[str] = ()) -> Path:
+    """Write ``model``, the scaling of its bands included, to one ``.safetensors`` file.
+
+    Parameters
+    ----------
+    class_names : names of the labels 1…K, for the legend of a map.
+
+    Raises
+    ------
+    InputError : the folder cannot be written, or the network is not registered and could not be read again.
+    """
+    path = Path(path)
+    if NETWORKS.get(getattr(model, "name", "")) is not type(model):
+        raise InputError(
+            f"{type(model).__name__} is not registered, so no file of it could be read; register_network it."
+        )
+    build = {"name": model.name, "n_bands": model.n_bands, "n_classes": model.n_classes, "options": model.options}
+    if class_names:
+        build["class_names"] = list(class_names)
+    weights = {key: value.contiguous().cpu() for key, value in model.state_dict().items()}
+    with write_atomically(path) as stream:
+        stream.write(safetensors.torch.save(weights, metadata={"hsilib": json.dumps(build)}))
+    return path
+
+
+def load_model(path: str | Path, device: str | torch.device = "cpu") -> Network:
+    """The network of a file that `save_model` wrote, in evaluation mode.
+
+    Raises
+    ------
+    InputError : no such file, or a file that `save_model` did not write.
+    """
+    path = Path(path)
+    build = _metadata(path)
+    try:
+        weights = safetensors.torch.load_file(path, device=str(device))
+        model = create_model(build["name"], build["n_bands"], build["n_classes"], **build["options"])
+        model.load_state_dict(weights)
+    except (OSError, KeyError, ValueError, TypeError, RuntimeError, safetensors.SafetensorError) as error:
+        raise _no_checkpoint(path, error) from error
+    return model.to(device).eval()
+
+
+def read_class_names(path: str | Path) -> tuple[str, ...]:
+    """Names of the labels 1…K as the file has them; ``class 1``, … where it was saved without.
+
+    Raises
+    ------
+    InputError : no such file, or a file that `save_model` did not write.
+    """
+    build = _metadata(Path(path))
+    return tuple(build.get("class_names") or (f"class {k}" for k in range(1, build["n_classes"] + 1)))
+
+
+def _metadata(path: Path) -> dict[str, Any]:
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            return json.loads((file.metadata() or {})["hsilib"])
+    except (OSError, KeyError, ValueError, safetensors.SafetensorError) as error:
+        raise _no_checkpoint(path, error) from error
+
+
+def _no_checkpoint(path: Path, error: Exception) -> InputError:
+    return InputError(f"{path}: not a checkpoint of hsilib ({error}).")

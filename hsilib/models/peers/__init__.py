@@ -1,1 +1,0 @@
-"""Methods that the dual-branch model is measured against, one a file."""

@@ -1,0 +1,29 @@
+"""Every benchmark by its name.
+
+Contents: `BENCHMARKS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from onepercent.bench.cluster import bench_cluster
+from onepercent.bench.comparison import Report
+from onepercent.bench.dense import bench_dense
+from onepercent.bench.growth import bench_growth
+from onepercent.bench.pipeline import bench_pipeline
+from onepercent.bench.raster import bench_raster
+from onepercent.bench.seeds import bench_seeds
+from onepercent.bench.train import bench_train
+
+BENCHMARKS: dict[str, Callable[[torch.device], Report]] = {
+    "dense": bench_dense,
+    "pipeline": bench_pipeline,
+    "growth": bench_growth,
+    "seeds": bench_seeds,
+    "train": bench_train,
+    "raster": bench_raster,
+    "cluster": bench_cluster,
+}

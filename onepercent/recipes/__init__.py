@@ -1,0 +1,10 @@
+"""Recipes of everything that the dual-branch model is measured against; importing this registers them and the peers."""
+
+from hsilib.recipes import RECIPES, Recipe, recipe, register_recipes
+from onepercent import peers as peers
+from onepercent.recipes import classical, convolutional, probe, sequence, whole_image
+
+for group in (probe, classical, convolutional, sequence, whole_image):
+    register_recipes(*group.RECIPES)
+
+__all__ = ["RECIPES", "Recipe", "recipe"]
