@@ -1,7 +1,4 @@
-"""Tasks sent to a dask.distributed scheduler: two processes on this machine, or somebody's cluster.
-
-Contents: `connect`, `run_tasks`.
-"""
+"""Tasks sent to a dask.distributed scheduler: two processes on this machine, or somebody's cluster."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""`Config`: one run, and ``--set`` overrides of its settings.
-
-Contents: `Config`, `with_overrides`, `setting_names`, `network_arguments`.
-"""
+"""`Config`: one run, and ``--set`` overrides of its settings."""
 
 from __future__ import annotations
 

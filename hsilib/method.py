@@ -1,7 +1,4 @@
-"""`Method`: what `experiment.run` runs. A rule on coordinates, an SVM and a network differ behind it.
-
-Contents: `Workspace`, `Method`, `MethodOptions`.
-"""
+"""`Method`: what `experiment.run` runs. A rule on coordinates, an SVM and a network differ behind it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Accuracy of a class map, all of it from the confusion matrix.
-
-Contents: `Metrics`, `confusion_matrix`, `metrics_from_confusion`.
-"""
+"""Accuracy of a class map, all of it from the confusion matrix."""
 
 from __future__ import annotations
 

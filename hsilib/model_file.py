@@ -1,7 +1,4 @@
-"""Save and load networks: weights as safetensors, everything needed to build the network as JSON inside it. No pickle.
-
-Contents: `save_model`, `load_model`, `read_class_names`.
-"""
+"""Save and load networks: weights as safetensors, what builds the network as JSON inside it. No pickle."""
 
 from __future__ import annotations
 

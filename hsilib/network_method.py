@@ -1,7 +1,4 @@
-"""`NetworkMethod`: any registered network behind the `Method` contract.
-
-Contents: `NetworkOptions`, `NetworkMethod`.
-"""
+"""`NetworkMethod`: any registered network behind the `Method` contract."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Where a measurement comes from: code, data, machine, memory.
-
-Contents: `provenance`, `machine`, `peak_memory_mb`, `git_state`, `cpu_name`.
-"""
+"""Where a measurement comes from: code, data, machine, memory."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Run records: one JSON file a run, found again by what was run.
-
-Contents: `Record`, `record_id`, `record_path`, `write_record`, `read_record`, `read_records`.
-"""
+"""Run records: one JSON file a run, found again by what was run."""
 
 from __future__ import annotations
 

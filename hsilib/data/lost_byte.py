@@ -2,8 +2,6 @@
 
 A text-mode file transfer may do so: every 13 (carriage return) becomes 10 (line feed), in each byte of each
 value alike. In 16-bit values that costs 3 DN where it strikes the low byte and 768 DN where it strikes the high.
-
-Contents: `Damage`, `byte_histogram`, `detect_lost_byte`, `candidates`.
 """
 
 from __future__ import annotations

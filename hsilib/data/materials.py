@@ -1,7 +1,4 @@
-"""Reflectance of named materials as smooth functions of wavelength, and endmembers made of them.
-
-Contents: `MATERIALS`, `endmembers`.
-"""
+"""Reflectance of named materials as smooth functions of wavelength, and endmembers made of them."""
 
 from __future__ import annotations
 

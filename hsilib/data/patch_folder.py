@@ -6,8 +6,6 @@
 So everything that works on scenes works on it: splits, networks, metrics, sweeps. A network whose patch size is at
 most the files' own sees each patch alone; neighbours in the mosaic come in only beyond that. Maps mean nothing
 here, nor do baselines on coordinates.
-
-Contents: `load_patch_folder`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Mend a lost byte where neighbouring bands say which value was meant.
-
-Contents: `Repair`, `repair_lost_byte`, `repair_scene`.
-"""
+"""Mend a lost byte where neighbouring bands say which value was meant."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""A network's logits for a whole scene: in one dense pass, or patch by patch to check it.
-
-Contents: `predict_logits`, `predict_padded`, `padded_windows`, `in_tiles`, `map_tiles`, `predict_logits_patchwise`.
-"""
+"""A network's logits for a whole scene: in one dense pass, or patch by patch to check it."""
 
 from __future__ import annotations
 

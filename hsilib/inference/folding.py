@@ -10,8 +10,6 @@ The function is the model's, to float precision; the arithmetic is less:
 
 Maps are (pixels, channels) matrices. They are made a strip of rows at a time, so that a strip's maps stay in
 the processor's cache, and each row once: what a window needs of the rows above is kept.
-
-Contents: `FoldedDualBranch`.
 """
 
 from __future__ import annotations

@@ -2,8 +2,6 @@
 
 A strip's maps stay in the processor's cache, every row is computed once, and no memory is fresh, which costs page
 faults. Maps are (H, W, C) here, channels last.
-
-Contents: `Memory`, `RollingMap`, `box_sums`.
 """
 
 from __future__ import annotations

@@ -1,11 +1,9 @@
-"""Test-time augmentation (description, A9): the scene is seen in several views and the probabilities are averaged.
+"""Test-time augmentation: the scene is seen in several views and the probabilities are averaged.
 
 The description counts "4 rotations × 4 flips", 16 combinations. A square can be laid down in eight
 ways only (quarter turns, and their mirror images), so each of the eight is there twice: a second pass
 over the same view would cost time and change nothing. Sixteen views are the eight, once with
 spectral noise of 0.01 and once of 0.02.
-
-Contents: `VIEWS`, `View`, `scene_views`, `predict_view`, `predict_proba`.
 """
 
 from __future__ import annotations

@@ -15,8 +15,6 @@ by a curriculum over the difficulty of the data. All below is our reading for tw
 - the three losses are added; a jigsaw's is divided by log 24, its value for a guess, so that all start near 1.
 - difficulty of a sample is its texture, the mean step between neighbouring pixels; epoch e of E draws from the
   easiest share of the samples, which grows from a third to all of them over the first half of the epochs.
-
-Contents: `JigsawPretext`, `easiest`, `texture`, `SPATIAL_ORDERS`, `SPECTRAL_ORDERS`.
 """
 
 from __future__ import annotations

@@ -2,8 +2,6 @@
 
 A stage is a function of the encoder it starts from, the scene, the positions, its settings and a seed. The
 file's name is a hash of all of these, so a run that starts from the same finds the result of another.
-
-Contents: `StageReport`, `pretrained_key`, `load_pretrained`, `save_pretrained`.
 """
 
 from __future__ import annotations

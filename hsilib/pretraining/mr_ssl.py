@@ -1,4 +1,4 @@
-"""MR-SSL (description, A6): the spectral encoder learns by filling in masked bands.
+"""MR-SSL: the spectral encoder learns by filling in masked bands.
 
 The description leaves open, and we read:
 
@@ -12,8 +12,6 @@ The description leaves open, and we read:
 - the spectrum of which pixels: of all in a window around the sample, each from its own masked spectrum
   (all with the sample's mask), as the encoder without its pooling sees them. 5 × 5 pixels: on validation
   pixels a probe was less accurate after 1 × 1, and whole patches of 15 × 15 cost several times the time.
-
-Contents: `MaskedPretext`, `draw_masks`, `reconstruction_loss`.
 """
 
 from __future__ import annotations

@@ -1,9 +1,7 @@
-"""`pretrain`: the self-supervised stages before the training (description, A6). They see no label.
+"""`pretrain`: the self-supervised stages before the training. They see no label.
 
 The setting is transductive: which pixels have labels is known and used, test pixels included, as the
 description has it ("drawn 70 % from labelled positions, labels unused"); what the labels are is not.
-
-Contents: `PretrainOptions`, `StageReport`, `pretrain`, `begin_stage`, `train_stage`, `end_stage`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""RM-SSL (description, A6): the spatial encoder learns by telling how far a patch was turned.
+"""RM-SSL: the spatial encoder learns by telling how far a patch was turned.
 
 The description lists "random rotation, mirror flips" among the augmentations of this stage. Taken
 literally they erase the label: a left–right and an up–down flip together are a half turn, so with both
@@ -6,8 +6,6 @@ drawn freely 0° and 180° show the same set of images, 90° and 270° too, and 
 half of them right; a random rotation beside the pretext's own leaves nothing to learn at all. Our
 reading: the pretext's rotation is the random rotation, and one mirror, left–right, is drawn with
 probability 1/2 and applied before it. That keeps the direction "up", which is what the label is about.
-
-Contents: `RotationPretext`, `rotation_orientations`.
 """
 
 from __future__ import annotations

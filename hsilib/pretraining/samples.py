@@ -1,7 +1,4 @@
-"""Which pixels the self-supervised stages learn from (description, A6).
-
-Contents: `sample_count`, `draw_positions`.
-"""
+"""Which pixels the self-supervised stages learn from."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""GeoTIFF, ENVI and what else GDAL reads, window by window. Needs rasterio.
-
-Contents: `open_with_gdal`, `open_dataset`, `CACHE_BYTES`.
-"""
+"""GeoTIFF, ENVI and what else GDAL reads, window by window. Needs rasterio."""
 
 from __future__ import annotations
 

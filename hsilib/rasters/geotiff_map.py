@@ -1,7 +1,4 @@
-"""A class map as GeoTIFF that opens coloured and named in QGIS, written block by block. Needs rasterio.
-
-Contents: `write_raster_map`.
-"""
+"""A class map as GeoTIFF that opens coloured and named in QGIS, written block by block. Needs rasterio."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Images on disk that are read window by window: GeoTIFF, ENVI and what else GDAL reads; NetCDF and Zarr.
-
-Contents: `Window`, `Raster`, `open_raster`, `find_raster`, `missing_package`.
-"""
+"""Images on disk that are read window by window: GeoTIFF, ENVI and what else GDAL reads; NetCDF and Zarr."""
 
 from __future__ import annotations
 

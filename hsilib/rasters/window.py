@@ -1,7 +1,4 @@
-"""Labels of a part of an image on disk, equal to what the whole image in memory would give.
-
-Contents: `tiles_of`, `classify_window`.
-"""
+"""Labels of a part of an image on disk, equal to what the whole image in memory would give."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""One three-dimensional variable of a NetCDF file or a Zarr folder, window by window. Needs xarray.
-
-Contents: `open_with_xarray`.
-"""
+"""One three-dimensional variable of a NetCDF file or a Zarr folder, window by window. Needs xarray."""
 
 from __future__ import annotations
 

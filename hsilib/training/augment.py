@@ -1,4 +1,4 @@
-"""Changes of patches during training (description, A8; pre-training, A6, uses other strengths).
+"""Changes of patches during training; pre-training uses other strengths. Source: the method page, "Augmentation".
 
 The description gives strengths without a unit ("spectral noise σ = 0.03"). Our reading: they are meant for
 values scaled to 0…1, so each is in units of its band's range, largest minus smallest value over the scene.
@@ -11,8 +11,6 @@ is the band's smallest value, and noise adds σ · range · n with n ~ N(0, 1). 
 - noise is independent from value to value; brightness is one factor a patch.
 
 What is drawn is apart from how it is applied.
-
-Contents: `AugmentOptions`, `Augmentation`, `draw_augmentation`, `augment`, `draw_orientations`, `orient`.
 """
 
 from __future__ import annotations
@@ -32,7 +30,7 @@ SMOOTHING_RADIUS = 2  # pixels; at the largest σ, 0.7, what lies beyond weighs 
 
 @dataclass(frozen=True)
 class AugmentOptions:
-    """Strengths of the changes; the defaults are the description's (A8), but ``probability`` turns all off.
+    """Strengths of the changes; the defaults are the description's, but ``probability`` turns all off.
 
     Attributes
     ----------

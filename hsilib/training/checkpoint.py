@@ -1,8 +1,6 @@
 """What changes while `fit` runs, and its checkpoint: a killed run goes on where the file was written.
 
 The file is torch's own format, read with ``weights_only=True``: tensors and plain values, no code.
-
-Contents: `FitHistory`, `TrainingState`, `fingerprint`, `rounded`, `CHECKPOINT_EPOCHS`.
 """
 
 from __future__ import annotations

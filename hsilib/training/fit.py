@@ -1,7 +1,4 @@
-"""`fit`: the training loop, in plain sight.
-
-Contents: `fit`, `batch_loss`, `mixed_loss`, `Changes`, `draw_changes`, `mean_loss`, `validate`.
-"""
+"""`fit`: the training loop, in plain sight."""
 
 from __future__ import annotations
 

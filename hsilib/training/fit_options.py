@@ -1,7 +1,4 @@
-"""What `fit` can be told.
-
-Contents: `FitOptions`, `learning_rate_at`, `create_optimizer`, `OPTIMIZERS`, `SCHEDULES`.
-"""
+"""What `fit` can be told."""
 
 from __future__ import annotations
 
@@ -20,7 +17,7 @@ from hsilib.training.mix import MixOptions
 
 @dataclass(frozen=True)
 class FitOptions:
-    """Settings of `fit`; the optimiser's defaults are the description's (A10), the rest is off.
+    """Settings of `fit`; the optimiser's defaults are the description's, the rest is off.
 
     Attributes
     ----------

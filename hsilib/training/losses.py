@@ -1,8 +1,6 @@
-"""Losses of the description (A7): adaptive focal loss, label smoothing, class weights.
+"""Losses of the description: adaptive focal loss, label smoothing, class weights, warm-up curriculum.
 
 Targets are probabilities (N, K), so that smoothed and mixed labels need no second code path.
-
-Contents: `LossOptions`, `class_weights`, `weights_for`, `smooth`, `gamma_at`, `focal_loss`, `sample_losses`.
 """
 
 from __future__ import annotations

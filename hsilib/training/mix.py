@@ -1,4 +1,4 @@
-"""MixUp in three variants and CutMix (description, A8): a batch is mixed with its own samples in another order.
+"""MixUp in three variants and CutMix: a batch is mixed with its own samples in another order.
 
 One draw a batch decides: MixUp, CutMix or nothing. MixUp's variants are as likely. λ ~ Beta(α, α) is drawn for
 each sample and is the share that the sample keeps of itself:
@@ -13,8 +13,6 @@ each sample and is the share that the sample keeps of itself:
 The labels are mixed by the shares that were really kept: of bands in the spectral variant, of pixels in CutMix.
 
 What is drawn is apart from how it is applied.
-
-Contents: `MixOptions`, `Mix`, `draw_mix`, `mix_patches`, `mix_features`, `mix_targets`, `outside_box`.
 """
 
 from __future__ import annotations

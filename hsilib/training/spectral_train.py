@@ -23,8 +23,6 @@ step t, is 3.2 · √(1 − 0.999^t) learning rates, 2.5 to 3 after one or two t
 from the start gets one.
 
 Fitting the components and projecting the scene takes time that a record's `fit_s` does not have.
-
-Contents: `SpectralTrainOptions`, `Stage`, `plan_stages`, `StageNetwork`, `SpectralSchedule`, `GROWTHS`.
 """
 
 from __future__ import annotations

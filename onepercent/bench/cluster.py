@@ -2,8 +2,6 @@
 
 Every process has one thread, so that the workers' side has twice the processors of the other. The cluster's start
 is counted: it is what a small job pays.
-
-Contents: `bench_cluster`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Two ways to do the same, timed in turns, and what a benchmark reports.
-
-Contents: `Comparison`, `Report`, `compare`, `timed`.
-"""
+"""Two ways to do the same, timed in turns, and what a benchmark reports."""
 
 from __future__ import annotations
 

@@ -1,8 +1,6 @@
 """``hsilib bench dense``: a whole scene in one pass against patch by patch, with the same weights.
 
 Beside it what 8 and 16 views cost, in units of one view, and how near the dense pass is to the machine's limit.
-
-Contents: `bench_dense`, `example`, `gflop_of`, `matrix_product_gflops`.
 """
 
 from __future__ import annotations

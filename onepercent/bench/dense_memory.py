@@ -1,7 +1,4 @@
-"""Peak memory of one side of ``hsilib bench dense``, in a process of its own: earlier peaks do not hide it.
-
-Contents: `SIDES`, `measure_apart`.
-"""
+"""Peak memory of one side of ``hsilib bench dense``, in a process of its own: earlier peaks do not hide it."""
 
 from __future__ import annotations
 

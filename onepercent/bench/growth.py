@@ -1,7 +1,4 @@
-"""``hsilib bench growth``: how time and memory grow with the scene's area, its bands and its labels.
-
-Contents: `bench_growth`, `axis`, `log_slope`.
-"""
+"""``hsilib bench growth``: how time and memory grow with the scene's area, its bands and its labels."""
 
 from __future__ import annotations
 

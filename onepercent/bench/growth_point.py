@@ -1,7 +1,4 @@
-"""One point of ``hsilib bench growth``, measured in a process of its own: earlier peaks of memory do not hide its own.
-
-Contents: `Point`, `Cost`, `measure_apart`, `measure`, `peak_mb`.
-"""
+"""One point of ``hsilib bench growth``, in a process of its own, so that no earlier peak of memory hides its peak."""
 
 from __future__ import annotations
 

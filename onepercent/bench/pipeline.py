@@ -3,8 +3,6 @@
 Ours is run once in full. The plain way would take hours, so both are also timed in turns on a declared share of each
 stage (one epoch, one view of the scene, a few rows of patches) and multiplied up. What that predicts for ours stands
 beside what the full run took, so the extrapolation itself is checked.
-
-Contents: `bench_pipeline`, `Stage`, `extrapolated`, `whole`.
 """
 
 from __future__ import annotations

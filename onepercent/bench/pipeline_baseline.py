@@ -4,8 +4,6 @@ Networks, losses, changes of patches and batch sizes are those of the library; w
 drawn for and changed by itself on the CPU, that the loss is read after every step, and that AdamW is as `torch.optim`
 makes it by default, not in its fused form. The loader has no worker processes: on two cores they would compete with the
 training.
-
-Contents: `Samples`, `loader_epoch`, `pretext_epoch`, `fit_epoch`.
 """
 
 from __future__ import annotations

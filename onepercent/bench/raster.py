@@ -1,7 +1,4 @@
-"""``hsilib bench raster``: an image classified window by window against the same image read as a whole.
-
-Contents: `bench_raster`, `classify_in_memory`, `peak_apart`.
-"""
+"""``hsilib bench raster``: an image classified window by window against the same image read as a whole."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Every benchmark by its name.
-
-Contents: `BENCHMARKS`.
-"""
+"""Every benchmark by its name."""
 
 from __future__ import annotations
 

@@ -2,8 +2,6 @@
 
 Both sides train the same network with the same batches, losses and optimiser, and with as many threads. The floor
 of a step is its arithmetic, forward and backward, at the speed of a large float32 matrix product on the same device.
-
-Contents: `bench_train`.
 """
 
 from __future__ import annotations

@@ -3,8 +3,6 @@
 Network, losses, mixing, clipping and precision are those of the library. What differs: a patch is changed by itself,
 with torch's own random numbers, and lies band by band in memory, as `torch.nn.Conv2d` documents its input; and AdamW
 is as `torch.optim` makes it by default, where the library asks for its fused form: the same formula in one pass.
-
-Contents: `PlainTraining`, `FitPatches`, `RotatedPatches`, `MaskedWindows`, `changed`, `fit_loss`.
 """
 
 from __future__ import annotations

@@ -15,8 +15,6 @@ A campaign file says what is run, and when it ends, before anything is run::
         seeds: 10
         variants:            # optional: a label and what --set changes; the seeds are the same for all
           without attention: [model.attention=none]
-
-Contents: `Run`, `read_campaign`. `sweep` runs it.
 """
 
 from __future__ import annotations

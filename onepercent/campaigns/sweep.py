@@ -3,8 +3,6 @@
 Each task is the command ``hsilib run`` in a process of its own: a crash takes nothing else with it, memory is
 measured run by run, and anybody can repeat one by hand. Records are written whole or not at all, and what has one
 is not run again, so it does no harm if a task is done twice.
-
-Contents: `sweep`, `execute`, `tasks_of`, `estimate_costs`, `print_table`, `usable_cores`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""What commands have in common.
-
-Contents: `Commands`, `running_options`, `table`.
-"""
+"""What commands have in common."""
 
 from __future__ import annotations
 

@@ -3,8 +3,6 @@
 Every seed draws from its own generator what it would draw alone, in the same order, so the two differ in three ways
 only: dropout draws other numbers, sums are added up in another order, and in fp16 (GPUs before compute capability
 8.0) the gradients' scale is shared, so that a step whose gradients overflow for one seed is skipped by all.
-
-Contents: `fit_stacked`, `can_be_stacked`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Several methods of one recipe, each with its own seed, fitted at once.
-
-Contents: `fit_together`.
-"""
+"""Several methods of one recipe, each with its own seed, fitted at once."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""`pretrain_stacked`: what `pretrain` does, for K seeds at once; see `stacked` for what that changes.
-
-Contents: `pretrain_stacked`, `STACKED_STAGES`.
-"""
+"""`pretrain_stacked`: what `pretrain` does, for K seeds at once; see `stacked` for what that changes."""
 
 from __future__ import annotations
 

@@ -2,8 +2,6 @@
 
 `torch.func` does the work: under ``vmap`` a convolution with K sets of weights is a grouped convolution, and a
 matrix product is a batched one.
-
-Contents: `Stack`, `has_recurrent_layers`, `clip_each`.
 """
 
 from __future__ import annotations

@@ -2,8 +2,6 @@
 
 The encoder is frozen, pre-trained or as it was drawn, and a simple classifier learns from its features at
 the training pixels. What pre-training adds is the difference between the two.
-
-Contents: `ProbeOptions`, `ProbeMethod`, `encoder_features`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,4 @@
-"""Reports of ``hsilib bench`` on disk, ``results/bench/NAME-HARDWARE.json``, and the table that the book makes of them.
-
-Contents: `Benchmark`, `write_benchmark`, `read_benchmarks`, `benchmarks_folder`, `benchmark_table`, `bench_command`,
-`duration`.
-"""
+"""Reports of ``hsilib bench`` on disk, ``results/bench/NAME-HARDWARE.json``, and the book's table of them."""
 
 from __future__ import annotations
 

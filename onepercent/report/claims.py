@@ -13,8 +13,6 @@ The rule: what was measured is the interval from ``mean - h`` to ``mean + h``, w
 value alone for one seed or no seeds. It agrees with a ``number`` (or a range) where it overlaps stated ± tolerance,
 with ``at-least`` where it does not lie below, with ``at-most`` where it does not lie above. ``consistency`` compares
 like ``number``; there a disagreement means that the text contradicts itself.
-
-Contents: `Verdict`, `Claim`, `Finding`, `judge`, `compare`. `onepercent.report.claims_reader` reads the file.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""What the claims ledger measures without a record: arithmetic of the text, the model's parameters, views.
-
-Contents: `calculate`, `counted`, `COMPUTED`.
-"""
+"""What the claims ledger measures without a record: arithmetic of the text, the model's parameters, views."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Read ``book/claims.yml``, strictly: an entry that cannot be understood is an error that names it.
-
-Contents: `Ledger`, `Published`, `claims_file`, `read_claims`.
-"""
+"""Read ``book/claims.yml``, strictly: an entry that cannot be understood is an error that names it."""
 
 from __future__ import annotations
 

@@ -1,10 +1,7 @@
-"""Parameters, size and arithmetic of a network, counted, and what the description (A11) states of the model.
+"""Parameters, size and arithmetic of a network, counted, and what the description states of the model.
 
 FLOPs are counted by PyTorch's own counter: 2 per multiply–add of every convolution and matrix product.
 It leaves out biases, batch norm, activations, box means and whatever else is pointwise.
-
-Contents: `Complexity`, `audit`, `flops`, `ssl_head_parameters`, `STATED_PARAMETERS` and the other stated
-figures, and what would make them true: `conv1d_kernel`, `conv2d_kernel`, `attention_reduction`.
 """
 
 from __future__ import annotations
@@ -24,7 +21,7 @@ from hsilib.pretraining.mr_ssl import MaskedPretext
 from hsilib.pretraining.rm_ssl import RotationPretext
 from hsilib.registry import create_model
 
-# As printed in the description (A11).
+# As printed in the description.
 STATED_PARAMETERS = {
     "spectral encoder": 260_000,
     "spatial encoder": 180_000,
@@ -123,7 +120,7 @@ def flops(model: Network, side: int) -> int:
 
 
 def ssl_head_parameters(n_bands: int) -> int:
-    """The heads of RM-SSL and MR-SSL (A6) together, as the pretext tasks build them for S = ``n_bands``."""
+    """The heads of RM-SSL and MR-SSL together, as the pretext tasks build them for S = ``n_bands``."""
     with torch.device("meta"):
         model = create_model("dual-branch", n_bands, n_classes=2)
         sampler = PatchSampler(np.zeros((1, 1, n_bands)), model.patch_size, torch.device("meta"))

@@ -1,10 +1,8 @@
-"""The gate of quantum-inspired attention (description, A4) as a circuit: simulated, and measured with finite shots.
+"""The gate of quantum-inspired attention as a circuit: simulated, and measured with finite shots.
 
 One qubit a channel, prepared by RY(θ) on the state 0, without entanglement: ⟨Z⟩ = cos θ and ⟨X⟩ = sin θ, so the
 gate is σ(⟨Z⟩ + ⟨X⟩). Hardware cannot read an expectation; it repeats the circuit ("shots") and takes
 the mean of ±1. Z and X cannot be measured on the same copy of the qubit, so each has its own shots.
-
-Contents: `circuit_gate`, `shot_gate`, `with_shots`.
 """
 
 from __future__ import annotations

@@ -3,9 +3,6 @@
 A recipe with other settings is its name with the assignments of ``--set`` in brackets:
 ``paper[tta=0;fit.loss.name=cross-entropy]``. Several queries joined by `` - ``, `` + `` or `` / `` are reckoned
 from left to right seed by seed, over the seeds that all of them have; the statistic at the end is of the outcome.
-
-Contents: `Results`, `Answer`, `NotMeasuredError`, `paired_difference`, `records_folder`, `in_checkout`,
-`query_cells`, `run_command`.
 """
 
 from __future__ import annotations

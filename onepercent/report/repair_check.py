@@ -1,7 +1,4 @@
-"""Judge a repair by an independent 8-bit copy of the scene.
-
-Contents: `Judgement`, `judge_repair`.
-"""
+"""Judge a repair by an independent 8-bit copy of the scene."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""What is said of the values of several seeds.
-
-Contents: `STATISTICS`, `confidence_half_width`, `p_value`, `PairedDifference`.
-"""
+"""What is said of the values of several seeds."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Superpixels and the few principal components that they are cut on, for the methods that need them.
-
-Contents: `fit_components`, `superpixels`, `segment_means`.
-"""
+"""Superpixels and the few principal components that they are cut on, for the methods that need them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""`a2s2k-resnet`: kernels that weigh spectrum against space, then residual blocks with recalibrated channels.
-
-Contents: `A2S2KResNet`, `SelectiveKernel`, `ImprovedBlock`, `ECA`.
-"""
+"""`a2s2k-resnet`: kernels that weigh spectrum against space, then residual blocks with recalibrated channels."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""`cnn-1d`: one convolution along a single spectrum.
-
-Contents: `Cnn1d`.
-"""
+"""`cnn-1d`: one convolution along a single spectrum."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""`cnn-2d`: a plain two-dimensional CNN on principal components.
-
-Contents: `Cnn2d`.
-"""
+"""`cnn-2d`: a plain two-dimensional CNN on principal components."""
 
 from __future__ import annotations
 

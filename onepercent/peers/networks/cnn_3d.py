@@ -1,7 +1,4 @@
-"""`cnn-3d`: three-dimensional convolutions only, on small patches.
-
-Contents: `Cnn3d`.
-"""
+"""`cnn-3d`: three-dimensional convolutions only, on small patches."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""`cnn-bilstm`: 3-D and 2-D convolutions, then a bidirectional LSTM over the positions that they leave.
-
-Contents: `CNNBiLSTM`.
-"""
+"""`cnn-bilstm`: 3-D and 2-D convolutions, then a bidirectional LSTM over the positions that they leave."""
 
 from __future__ import annotations
 
@@ -33,7 +30,7 @@ class CNNBiLSTM(TrunkNetwork):
 
     The paper's abstract claims accuracies of 99.83, 99.98 and 100 % (Indian Pines, Pavia University, Salinas)
     "using only 30 percent trainable parameters of the state-of-art model": there the 30 % are of the parameters,
-    where the description (A11) prints "30 % training" beside the last two. The count itself is not known to us; 30 % of
+    where the description prints "30 % training" beside the last two. The count itself is not known to us; 30 % of
     HybridSN's 5,122,176 would be 1.5 million, so the paper's layers may be wider than these: 626,560 for 30
     components and 16 classes.
 

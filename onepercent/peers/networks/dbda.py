@@ -1,7 +1,4 @@
-"""`dbda`: a spectral and a spatial branch of dense blocks, each with an attention of its own.
-
-Contents: `DBDA`, `DenseBlock`, `ChannelAttention`, `SpatialAttention`.
-"""
+"""`dbda`: a spectral and a spatial branch of dense blocks, each with an attention of its own."""
 
 from __future__ import annotations
 

@@ -1,8 +1,6 @@
 """One level of the Haar wavelet transform, orthonormal, along one axis or two.
 
 Reference: Mallat (1989), A Theory for Multiresolution Signal Decomposition, doi:10.1109/34.192463.
-
-Contents: `haar`, `haar_2d`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""`hybridsn`: three-dimensional convolutions, then one over the space, on principal components.
-
-Contents: `HybridSN`.
-"""
+"""`hybridsn`: three-dimensional convolutions, then one over the space, on principal components."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""`mhssmamba`: spatial tokens look at spectral tokens, then a selective state-space scan reads them in order.
-
-Contents: `MHSSMamba`.
-"""
+"""`mhssmamba`: spatial tokens look at spectral tokens, then a selective state-space scan reads them in order."""
 
 from __future__ import annotations
 
@@ -33,7 +30,7 @@ class MHSSMamba(PatchNetwork):
 
     Parameters: 65,168 for 15 components and 16 classes; the notebook's model summary prints 48,841 for 9.
 
-    The description (A11) quotes 98.56 / 98.54 for Pavia University / Salinas; the preprint's abstract says
+    The description quotes 98.56 / 98.54 for Pavia University / Salinas; the preprint's abstract says
     97.62 / 96.85.
 
     Parameters

@@ -1,7 +1,4 @@
-"""A network that knows patches only: what it makes of a window is made patch by patch.
-
-Contents: `PatchNetwork`.
-"""
+"""A network that knows patches only: what it makes of a window is made patch by patch."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""`pyformer`: a pyramid of resolutions, each with convolutions and a transformer of its own.
-
-Contents: `PyFormer`.
-"""
+"""`pyformer`: a pyramid of resolutions, each with convolutions and a transformer of its own."""
 
 from __future__ import annotations
 
@@ -37,7 +34,7 @@ class PyFormer(PatchNetwork):
     Parameters: 387,760 for 15 components and 16 classes; the notebook prints 16,680,533 for 15 classes, nearly all
     of them in the layer after flattening.
 
-    The description (A11) quotes 96.28 / 97.36 for Pavia University / Salinas. The abstract gives the second number for
+    The description quotes 96.28 / 97.36 for Pavia University / Salinas. The abstract gives the second number for
     another scene, University of Houston.
 
     Parameters

@@ -9,8 +9,6 @@ together by odd–even reduction: neighbours are joined, (a, u) then (a', u') is
 recurrence is solved the same way, and the steps in between follow. Chunks keep what is worked on small enough for
 a processor's cache. Decays a are between 0 and 1 and are only ever multiplied, never divided by, so nothing can
 overflow however long the sequence or strong the decay; a product that underflows is a state that is forgotten.
-
-Contents: `linear_recurrence`, `selective_scan`, `SelectiveStateSpace`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""A network that is unpadded convolutions first and something else on what they make of a patch after.
-
-Contents: `TrunkNetwork`.
-"""
+"""A network that is unpadded convolutions first and something else on what they make of a patch after."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The tokens that `mhssmamba` and `wavemamba` both start from.
-
-Contents: `SpectralSpatialTokens`.
-"""
+"""The tokens that `mhssmamba` and `wavemamba` both start from."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""`spectralformer`: a transformer over the bands, each token a group of neighbouring bands of the whole patch.
-
-Contents: `SpectralFormer`.
-"""
+"""`spectralformer`: a transformer over the bands, each token a group of neighbouring bands of the whole patch."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""`ssftt`: two convolutions, a few tokens that gather what belongs together, one transformer block.
-
-Contents: `SSFTT`.
-"""
+"""`ssftt`: two convolutions, a few tokens that gather what belongs together, one transformer block."""
 
 from __future__ import annotations
 

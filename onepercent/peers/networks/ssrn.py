@@ -1,7 +1,4 @@
-"""`ssrn`: residual blocks along the spectrum, then across the space.
-
-Contents: `SSRN`.
-"""
+"""`ssrn`: residual blocks along the spectrum, then across the space."""
 
 from __future__ import annotations
 

@@ -2,8 +2,6 @@
 
 Reference: Vaswani et al. (2017), Attention Is All You Need, arXiv:1706.03762; pre-norm as in Dosovitskiy et al.
 (2021), An Image is Worth 16x16 Words, arXiv:2010.11929.
-
-Contents: `EncoderBlock`.
 """
 
 from __future__ import annotations

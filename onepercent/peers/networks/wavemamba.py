@@ -1,7 +1,4 @@
-"""`wavemamba`: Haar wavelets split the tokens of a patch into means and differences, a state-space scan reads them.
-
-Contents: `WaveMamba`.
-"""
+"""`wavemamba`: Haar wavelets split the tokens of a patch into means and differences, a state-space scan reads them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""`cegcn`: a graph convolution over superpixels beside depthwise convolutions over pixels.
-
-Contents: `CEGCN`, `GraphConvolution`, `PixelConvolution`, `neighbouring_segments`.
-"""
+"""`cegcn`: a graph convolution over superpixels beside depthwise convolutions over pixels."""
 
 from __future__ import annotations
 

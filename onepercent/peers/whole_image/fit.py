@@ -1,7 +1,4 @@
-"""`fit_whole_image`: the training loop of networks that see the whole image at every step.
-
-Contents: `fit_whole_image`, `pixel_logits`, `effective_number_weights`.
-"""
+"""`fit_whole_image`: the training loop of networks that see the whole image at every step."""
 
 from __future__ import annotations
 

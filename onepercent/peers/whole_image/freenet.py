@@ -1,7 +1,4 @@
-"""`freenet`: an encoder and a decoder over the whole image, with spectral attention and lateral connections.
-
-Contents: `FreeNet`, `SpectralAttention`.
-"""
+"""`freenet`: an encoder and a decoder over the whole image, with spectral attention and lateral connections."""
 
 from __future__ import annotations
 

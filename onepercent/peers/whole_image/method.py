@@ -1,7 +1,4 @@
-"""`WholeImageMethod`: any registered whole-image network behind the `Method` contract.
-
-Contents: `WholeImageOptions`, `WholeImageMethod`, `padded_image`.
-"""
+"""`WholeImageMethod`: any registered whole-image network behind the `Method` contract."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""A network that takes a whole image as one sample and labels all its pixels at once.
-
-Contents: `WholeImageNetwork`.
-"""
+"""A network that takes a whole image as one sample and labels all its pixels at once."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""What `fit_whole_image` can be told.
-
-Contents: `WholeImageFitOptions`.
-"""
+"""What `fit_whole_image` can be told."""
 
 from __future__ import annotations
 

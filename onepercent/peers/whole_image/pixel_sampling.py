@@ -1,7 +1,5 @@
 """Which training pixels the loss of one step over a whole image counts.
 
-Contents: `choose_pixels`, `SAMPLINGS`.
-
 ==============  ==========================================================================================
 ``all``         every training pixel at every step
 ``stratified``  each class in random order, cut into portions; a step takes one portion of every class, until

@@ -1,7 +1,4 @@
-"""An encoder of four levels and a decoder with lateral connections, over a whole image.
-
-Contents: `PyramidNetwork`, `conv_norm_relu`.
-"""
+"""An encoder of four levels and a decoder with lateral connections, over a whole image."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""`ssdgl`: the encoder and decoder of `freenet`, with a convolutional LSTM over groups of channels and joint attention.
-
-Contents: `SSDGL`, `GlobalConvLSTM`, `ConvLSTMCell`, `JointAttention`.
-"""
+"""`ssdgl`: encoder and decoder of `freenet`, with a convolutional LSTM over groups of channels, joint attention."""
 
 from __future__ import annotations
 
