@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import resource
 import subprocess
@@ -14,6 +15,12 @@ from typing import Any
 import torch
 
 from hsilib.data.scene import Scene
+
+CPU_INFO = Path("/proc/cpuinfo")
+# What kernels are chosen by: the width of a vector is the order in which sums are rounded.
+VECTOR_FLAGS = ("sse4_1", "avx", "fma", "avx2", "avx512f", "avx512_bf16", "amx_tile", "asimd", "sve", "sve2")
+# What may hold oneDNN, ATen, MKL or OpenBLAS below what the processor can.
+LIMITS = ("ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY", "MKL_ENABLE_INSTRUCTIONS", "MKL_CBWR", "OPENBLAS_CORETYPE")
 
 
 def peak_memory_mb(device: torch.device) -> float:
@@ -40,7 +47,10 @@ def machine(device: torch.device, started: datetime) -> dict[str, Any]:
             "python": platform.python_version(),
             **{name: metadata.version(name) for name in ("hsilib", "torch", "numpy", "scipy", "scikit-learn")},
         },
-        "device": torch.cuda.get_device_name(device) if cuda else f"{cpu_name()}, threads: {torch.get_num_threads()}",
+        "device": torch.cuda.get_device_name(device) if cuda else f"{processor()}, threads: {torch.get_num_threads()}",
+        "processor": processor(),
+        "instruction_set": instruction_set(),
+        "threads": torch.get_num_threads(),
         "started_utc": started.isoformat(timespec="seconds"),
     }
 
@@ -61,10 +71,30 @@ def git_state() -> tuple[str | None, bool | None]:
         return None, None
 
 
-def cpu_name() -> str:
-    """The processor's own name where the system tells it."""
+def processor() -> str:
+    """The processor's own name where the system tells it, its architecture otherwise."""
+    return cpu_info("model name") or platform.processor() or platform.machine()
+
+
+def instruction_set() -> dict[str, Any]:
+    """What decides which kernels compute on the CPU, so that a rerun elsewhere can be understood.
+
+    ``aten`` is what ATen took. oneDNN cannot be asked: it takes the widest of ``flags`` that it has kernels for,
+    unless a variable in ``limits`` says otherwise. ``flags`` is empty where the system does not tell them.
+    """
+    flags = (cpu_info("flags") or cpu_info("Features")).split()  # the latter is what Linux says on ARM
+    return {
+        "aten": torch.backends.cpu.get_cpu_capability(),
+        "flags": [flag for flag in VECTOR_FLAGS if flag in flags],
+        "limits": {name: os.environ[name] for name in LIMITS if name in os.environ},
+    }
+
+
+def cpu_info(key: str) -> str:
+    """What Linux says of the first processor under ``key``; empty where it says nothing."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = CPU_INFO.read_text(encoding="utf-8").splitlines()
     except OSError:
-        return platform.processor() or platform.machine()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+        return ""
+    pairs = (line.partition(":") for line in lines)
+    return next((value.strip() for name, _, value in pairs if name.strip() == key), "")

@@ -19,7 +19,8 @@ class Record:
     """What one run was and what came of it. Metrics are fractions in 0…1, times in seconds.
 
     ``split`` holds how it was drawn, ``n_train, n_val, n_test``, ``leakage`` and ``untested_classes``
-    by name; ``provenance`` the commit, data hash, versions, device and time.
+    by name; ``provenance`` the commit, data hash, versions, device and time, and (not in the oldest) the processor,
+    its instruction set and the threads.
     """
 
     id: str
