@@ -1,4 +1,4 @@
-"""Which pixels train, validate and test: `make_split` and the frozen `Split` it returns.
+"""Which pixels train, validate and test: `make_splits` draws a `Split` for each fold.
 
 A split is written as text:
 
@@ -10,95 +10,47 @@ A split is written as text:
 ``blocks:32:7:count:30``    blocks of 32 × 32 pixels belong to train or test; test pixels within 7
                             pixels of a training block are dropped; then ``count`` or ``percent``
                             is drawn from the training blocks
+``fields:2:7:percent:0.01`` a new field: the connected fields of each class are dealt into 2 groups, each of
+                            which is tested once; training pixels within 7 pixels of a tested field are
+                            dropped before ``count`` or ``percent`` is drawn from the rest
+``folds:5:14:percent:0.01`` no shared neighbourhood: blocks dealt into 5 folds, likewise; with 14 pixels no
+                            two patches of 15 × 15 overlap
 ``mask:FILE``               given maps: a file with the arrays ``train`` and ``test``
 ``mask:TRAIN,TEST``         given maps, a file each, also looked for in the folder ``HSILIB_DATA``
 ==========================  ==========================================================================
 
-Every split but ``mask`` also draws 0.5 % for validation: of each class, at least 1 pixel; with ``total``, of all.
+Every split but ``mask`` also sets aside 0.5 % for validation: of each class, at least 1 pixel; with ``total``, of all.
+Only a method that says so sees them, see `MethodOptions.uses_validation`; with ``+val`` behind the text they are
+training pixels, for all. The test pixels are the same either way.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
-import scipy.ndimage
 from numpy.typing import NDArray
 
-from hsilib.data.load import split_key
-from hsilib.data.readers import array_names, read_array
+from hsilib.data.given_masks import mask_split
 from hsilib.data.scene import Scene
-from hsilib.data.store import find_local
+from hsilib.data.sides import Sides, block_sides, field_sides, fold_sides
+from hsilib.data.split import Indices
+from hsilib.data.split import Split as Split
 from hsilib.errors import InputError, unknown_name
 
 VALIDATION_FRACTION = 0.005
 SMALLEST_TRAINING_CLASS = 3
 BLOCK_DRAWS = 100
+WITH_VALIDATION = "+val"
 
-Indices = NDArray[np.int64]
-Sides = tuple[NDArray[np.bool_], NDArray[np.bool_]]
 Parts = tuple[list[Indices], list[Indices], list[Indices]]
 
 
-@dataclass(frozen=True, eq=False)
-class Split:
-    """Disjoint pixels for training, validation and test, with their labels.
+def make_splits(scene: Scene, spec: str, seed: int) -> list[Split]:
+    """Draw the splits that ``spec`` describes, one a fold; the same scene, text and seed give the same pixels.
 
-    Attributes
-    ----------
-    spec : how it was drawn, as text.
-    shape : (H, W) of the scene.
-    train, val, test : flat pixel indices (row · W + column), rising.
-    train_labels, val_labels, test_labels : their classes 1…K; test labels are 0 once hidden.
-    untested_classes : classes (1…K) that could not stand on both sides of a block split.
-    """
-
-    spec: str
-    shape: tuple[int, int]
-    train: Indices
-    val: Indices
-    test: Indices
-    train_labels: Indices
-    val_labels: Indices
-    test_labels: Indices
-    untested_classes: tuple[int, ...] = ()
-
-    def __post_init__(self) -> None:
-        together = np.concatenate([self.train, self.val, self.test])
-        if np.unique(together).size != together.size:
-            raise InputError(f"split {self.spec!r}: a pixel stands in more than one of train, validation and test.")
-        for part in ("train", "test"):
-            if getattr(self, part).size == 0:
-                raise InputError(f"split {self.spec!r}: no {part} pixels; the scene is too small for it.")
-
-    def hide_test_labels(self) -> Split:
-        """The same split as a method may see it: test positions are known, their labels are 0."""
-        return replace(self, test_labels=np.zeros_like(self.test_labels))
-
-    def untrained_classes(self, n_classes: int) -> tuple[int, ...]:
-        """Classes (1…K) without a training pixel."""
-        return tuple(k for k in range(1, n_classes + 1) if k not in self.train_labels)
-
-    def leakage(self, patch_size: int) -> dict[str, int | float]:
-        """How much of the test set a patch of ``patch_size`` pixels has already seen in training.
-
-        Returns
-        -------
-        ``patch_size``; ``contains``, the share of test patches that contain a training pixel; and
-        ``overlaps``, the share that have a pixel in common with a training patch.
-        """
-        training = np.zeros(self.shape, dtype=bool)
-        training.ravel()[self.train] = True
-        near = {}
-        for name, window in (("contains", patch_size), ("overlaps", 2 * patch_size - 1)):
-            reached = scipy.ndimage.maximum_filter(training, size=window, mode="constant", cval=False)
-            near[name] = float(reached.ravel()[self.test].mean())
-        return {"patch_size": patch_size, **near}
-
-
-def make_split(scene: Scene, spec: str, seed: int) -> Split:
-    """Draw the split that ``spec`` describes; the same scene, text and seed give the same pixels.
+    Most kinds have one fold. No pixel is tested in two.
 
     Raises
     ------
@@ -108,10 +60,25 @@ def make_split(scene: Scene, spec: str, seed: int) -> Split:
         raise InputError(f"seed {seed}: give a whole number of at least 0.")
     if not scene.class_counts.any():
         raise InputError(f"scene {scene.name!r}: no pixel has a label; there is nothing to train on.")
-    kind, _, rest = spec.partition(":")
+    kind, _, rest = spec.removesuffix(WITH_VALIDATION).partition(":")
     if kind not in PROTOCOLS:
         raise unknown_name("split", kind, PROTOCOLS)
-    return PROTOCOLS[kind](scene, spec, rest, np.random.default_rng(seed))
+    drawn = PROTOCOLS[kind](scene, spec, rest, np.random.default_rng(seed))
+    splits = drawn if isinstance(drawn, list) else [drawn]
+    return [split.validation_joined() for split in splits] if spec.endswith(WITH_VALIDATION) else splits
+
+
+def make_split(scene: Scene, spec: str, seed: int) -> Split:
+    """The only split that ``spec`` describes.
+
+    Raises
+    ------
+    InputError : as for `make_splits`, or there are several folds.
+    """
+    splits = make_splits(scene, spec, seed)
+    if len(splits) > 1:
+        raise InputError(f"split {spec!r} has {len(splits)} folds; this takes one, such as percent:0.01.")
+    return splits[0]
 
 
 def _random_split(scene: Scene, spec: str, rest: str, generator: np.random.Generator) -> Split:
@@ -146,71 +113,69 @@ def _total_split(scene: Scene, spec: str, rest: str, generator: np.random.Genera
 
 
 def _block_split(scene: Scene, spec: str, rest: str, generator: np.random.Generator) -> Split:
-    fields = rest.split(":")
-    if len(fields) != 4:
-        raise InputError(f"split {spec!r}: expected blocks:SIZE:BUFFER:count:N or blocks:SIZE:BUFFER:percent:P.")
-    size, buffer = (_number(spec, text, int, 1 if i == 0 else 0) for i, text in enumerate(fields[:2]))
+    size, buffer, wanted = _apart(spec, rest, "blocks:SIZE:BUFFER")
     size, buffer = (min(value, max(scene.shape)) for value in (size, buffer))
-    wanted = _training_counts(spec, fields[2], fields[3])
-    labels = scene.ground_truth.ravel()
-    totals = scene.class_counts
+    drawn = [block_sides(scene.shape, size, buffer, generator) for _ in range(BLOCK_DRAWS)]
+    sides = max(drawn, key=lambda sides: int(_on_both_sides(scene, sides).sum()))
+    return _draw_from(scene, spec, sides, wanted, generator)
 
-    # Which assignment is kept depends on where labels lie, never on what a method makes of them.
-    def on_both_sides(sides: Sides) -> NDArray[np.bool_]:
-        n_train, n_test = (np.bincount(labels[side.ravel()], minlength=scene.n_classes + 1)[1:] for side in sides)
-        return (n_train >= SMALLEST_TRAINING_CLASS + 1) & (n_test > 0)
 
-    drawn = [assign_blocks(scene.shape, int(size), int(buffer), generator) for _ in range(BLOCK_DRAWS)]
-    train_side, test_side = max(drawn, key=lambda sides: int(on_both_sides(sides).sum()))
-    tested = on_both_sides((train_side, test_side))
+def _fold_splits(scene: Scene, spec: str, rest: str, generator: np.random.Generator) -> list[Split]:
+    n_folds, buffer, wanted = _apart(spec, rest, "folds:N:BUFFER")
+    return _draw_folds(scene, spec, fold_sides(scene.shape, n_folds, buffer, generator), wanted, generator)
+
+
+def _field_splits(scene: Scene, spec: str, rest: str, generator: np.random.Generator) -> list[Split]:
+    n_groups, buffer, wanted = _apart(spec, rest, "fields:GROUPS:BUFFER")
+    return _draw_folds(scene, spec, field_sides(scene.ground_truth, n_groups, buffer, generator), wanted, generator)
+
+
+def _apart(spec: str, rest: str, form: str) -> tuple[int, int, Callable[[int], int]]:
+    """The two numbers of a split that keeps training and test apart, and what is drawn."""
+    parts = rest.split(":")
+    if len(parts) != 4:
+        raise InputError(f"split {spec!r}: expected {form}:count:N or {form}:percent:P.")
+    least = 1 if form.startswith("blocks") else 2
+    first, buffer = _number(spec, parts[0], int, least), _number(spec, parts[1], int, 0)
+    return int(first), int(buffer), _training_counts(spec, parts[2], parts[3])
+
+
+def _draw_folds(
+    scene: Scene, spec: str, folds: list[Sides], wanted: Callable[[int], int], generator: np.random.Generator
+) -> list[Split]:
+    """A split a fold; a fold in which no class can be both trained and tested is left out."""
+    usable = [sides for sides in folds if _on_both_sides(scene, sides).any()]
+    if not usable:
+        raise InputError(f"split {spec!r}: no class has pixels for training and test so far apart; ask for less.")
+    splits = [_draw_from(scene, spec, sides, wanted, generator) for sides in usable]
+    tested = np.concatenate([split.test_labels for split in splits])
+    untested = tuple(k for k in range(1, scene.n_classes + 1) if k not in tested)
+    return [replace(split, untested_classes=untested) for split in splits]
+
+
+def _on_both_sides(scene: Scene, sides: Sides) -> NDArray[np.bool_]:
+    """(K,) whether a class has pixels to test, and enough to train and validate."""
+    labels = scene.ground_truth
+    n_train, n_test = (np.bincount(labels[side], minlength=scene.n_classes + 1)[1:] for side in sides)
+    return (n_train >= SMALLEST_TRAINING_CLASS + 1) & (n_test > 0)
+
+
+def _draw_from(
+    scene: Scene, spec: str, sides: Sides, wanted: Callable[[int], int], generator: np.random.Generator
+) -> Split:
+    """Training and validation pixels from one side; all of the other are tested, of classes that stand on both."""
+    labels, tested = scene.ground_truth.ravel(), _on_both_sides(scene, sides)
+    train_side, test_side = (side.ravel() for side in sides)
     parts: Parts = ([], [], [])
-    for label, n in enumerate(totals, start=1):
-        pixels = generator.permutation(np.flatnonzero((labels == label) & train_side.ravel()))
+    for label, n in enumerate(scene.class_counts, start=1):
+        pixels = generator.permutation(np.flatnonzero((labels == label) & train_side))
         n_val = min(_validation_count(n), max(len(pixels) - SMALLEST_TRAINING_CLASS, 0))
         n_train = min(wanted(n), len(pixels) - n_val)
         parts[0].append(pixels[:n_train])
         parts[1].append(pixels[n_train : n_train + n_val])
         if tested[label - 1]:
-            parts[2].append(np.flatnonzero((labels == label) & test_side.ravel()))
+            parts[2].append(np.flatnonzero((labels == label) & test_side))
     return _build(scene, spec, parts, untested=tuple(int(k) + 1 for k in np.flatnonzero(~tested)))
-
-
-def _mask_split(scene: Scene, spec: str, rest: str, generator: np.random.Generator) -> Split:
-    """Given maps. Their own labels count: some training maps label pixels that the ground truth does not."""
-    del generator  # nothing is drawn
-    maps = {}
-    if "," in rest:
-        texts = rest.split(",")
-        if len(texts) != 2:
-            raise InputError(f"split {spec!r}: expected mask:FILE or mask:TRAIN,TEST.")
-        for part, text in zip(("train", "test"), texts, strict=True):
-            path, key = split_key(text)
-            maps[part] = read_array(find_local(path), key, 2)
-    else:
-        path = find_local(split_key(rest)[0])
-        maps = {part: read_array(path, part, 2) for part in ("train", "test")}
-        if "val" in array_names(path):
-            maps["val"] = read_array(path, "val", 2)
-    for part, labels in maps.items():
-        if labels.shape != scene.shape:
-            raise InputError(f"split {spec!r}: the {part} map is {labels.shape}, the scene {scene.shape}.")
-        if not np.array_equal(labels, np.round(labels)):
-            raise InputError(f"split {spec!r}: the {part} map holds values that are no whole numbers.")
-        if labels.max(initial=0) > scene.n_classes or labels.min(initial=0) < 0:
-            raise InputError(f"split {spec!r}: the {part} map holds labels outside 0…{scene.n_classes}.")
-    indices = {part: np.flatnonzero(labels.ravel()) for part, labels in maps.items()}
-    empty = np.zeros(0, dtype=np.int64)
-    labels_of = {part: maps[part].ravel()[chosen].astype(np.int64) for part, chosen in indices.items()}
-    return Split(
-        spec=spec,
-        shape=scene.shape,
-        train=indices["train"],
-        val=indices.get("val", empty),
-        test=indices["test"],
-        train_labels=labels_of["train"],
-        val_labels=labels_of.get("val", empty),
-        test_labels=labels_of["test"],
-    )
 
 
 def _build(scene: Scene, spec: str, parts: Parts, untested: tuple[int, ...] = ()) -> Split:
@@ -251,22 +216,12 @@ def _number(spec: str, text: str, kind: type[int] | type[float], least: float) -
     return value
 
 
-PROTOCOLS: dict[str, Callable[[Scene, str, str, np.random.Generator], Split]] = {
+PROTOCOLS: dict[str, Callable[[Scene, str, str, np.random.Generator], Split | list[Split]]] = {
     "percent": _random_split,
     "count": _random_split,
     "total": _total_split,
     "blocks": _block_split,
-    "mask": _mask_split,
+    "fields": _field_splits,
+    "folds": _fold_splits,
+    "mask": mask_split,
 }
-
-
-def assign_blocks(shape: tuple[int, int], size: int, buffer: int, generator: np.random.Generator) -> Sides:
-    """Two (H, W) masks: half of the blocks for training, the rest less the buffer for test."""
-    block_rows, block_cols = (-(-n // size) for n in shape)
-    n_blocks = block_rows * block_cols
-    chosen = np.zeros(n_blocks, dtype=bool)
-    chosen[generator.permutation(n_blocks)[: (n_blocks + 1) // 2]] = True
-    expanded = np.kron(chosen.reshape(block_rows, block_cols), np.ones((size, size), dtype=bool))
-    train_side = expanded[: shape[0], : shape[1]]
-    near = scipy.ndimage.maximum_filter(train_side, size=2 * buffer + 1, mode="constant", cval=False)
-    return train_side, ~near
