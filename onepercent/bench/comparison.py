@@ -57,7 +57,7 @@ class Report:
     Attributes
     ----------
     name : the benchmark's.
-    comparisons : the first one is the headline; its ratio is the report's.
+    comparisons : the first one is the headline; its ratio is the report's. None, where nothing was timed.
     facts : further figures, such as differences of results, peak memory or times of stages.
     """
 
@@ -66,9 +66,9 @@ class Report:
     facts: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def ratio(self) -> float:
+    def ratio(self) -> float | None:
         """The headline's."""
-        return self.comparisons[0].ratio
+        return self.comparisons[0].ratio if self.comparisons else None
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""

@@ -12,6 +12,7 @@ from onepercent.bench.dense import bench_dense
 from onepercent.bench.growth import bench_growth
 from onepercent.bench.pipeline import bench_pipeline
 from onepercent.bench.raster import bench_raster
+from onepercent.bench.rerun import bench_rerun
 from onepercent.bench.seeds import bench_seeds
 from onepercent.bench.train import bench_train
 
@@ -23,4 +24,5 @@ BENCHMARKS: dict[str, Callable[[torch.device], Report]] = {
     "train": bench_train,
     "raster": bench_raster,
     "cluster": bench_cluster,
+    "rerun": bench_rerun,
 }
