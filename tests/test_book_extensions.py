@@ -15,7 +15,7 @@ from hsilib import Record, read_records
 from onepercent.report.claims import Verdict, judge
 from onepercent.report.claims_reader import read_claims
 from onepercent.report.query import Results
-from tests.test_house import ROOT, extension
+from tests.test_house import NOTEBOOKS, ROOT, extension
 
 CONF = f"""
 import sys
@@ -163,3 +163,55 @@ def test_notebooks_are_cleaned_of_what_is_no_result() -> None:
     assert [output.text for output in code.outputs] == ["kept\n", "accuracy 0.5 of 100%|\n"]
     assert dict(code.metadata) == {"tags": ["parameters"]}
     assert "papermill" not in notebook.metadata
+
+
+PAGE = """<link rel="canonical" href="https://a.b/page.html"><link rel="stylesheet" href="../_static/hsi.css">
+<title>Page</title><p>a | b</p><p>see <a href="https://a.b/x.svg"><img alt="x" src="../_images/x.svg"></a></p>
+<pre><span>| a |</span> &lt;img src="https://a.b/x.svg"&gt;</pre>"""
+
+
+@pytest.mark.parametrize(
+    ("added", "fault"),
+    [
+        ("<p>| a | b |\n| — | — |\n| 1 | 2 |</p>", "shows a table as text: | a | b |"),
+        ('<p class="x">\n| a |</p>', "shows a table as text: | a |"),
+        ('<img alt="badge" src="https://a.b/badge.svg">', "loads https://a.b/badge.svg from outside"),
+        ('<source type="image/png" srcset="//a.b/c.png 2x">', "loads //a.b/c.png 2x from outside"),
+        ('<script async src="https://a.b/c.js"></script>', "loads https://a.b/c.js from outside"),
+        ('<link href="https://a.b/c.css" rel="stylesheet">', "loads https://a.b/c.css from outside"),
+        ('<meta property="og:site_name" content="Project name not set" />', "says that the project has no name"),
+    ],
+)
+def test_a_fault_of_a_built_page_is_found(
+    added: str, fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check_built = extension("check_built")
+    assert check_built.faults(PAGE) == []
+    (found,) = check_built.faults(PAGE + added)
+    assert found.startswith(fault)
+    monkeypatch.setattr("sys.argv", ["check_built.py", str(tmp_path)])
+    with pytest.raises(SystemExit, match="no built page"):
+        check_built.main()
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "page.html").write_text(PAGE, encoding="utf-8")
+    with pytest.raises(SystemExit) as end:
+        check_built.main()
+    assert end.value.code == 0
+    (tmp_path / "folder" / "page.html").write_text(PAGE + added, encoding="utf-8")
+    with pytest.raises(SystemExit, match=re.escape(f"page.html: {fault}")):
+        check_built.main()
+
+
+def test_building_the_book_ends_with_the_check() -> None:
+    recipe = (ROOT / "Makefile").read_text(encoding="utf-8").partition("\nbuild:")[2].partition("\n\n")[0]
+    assert recipe.splitlines()[-1].strip() == "$(BIN)/python book/_ext/check_built.py _build/html"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_built_notebooks_show_our_own_badge(path: Path) -> None:
+    badge = extension("colab_badge")
+    source = [path.read_text(encoding="utf-8")]
+    badge.use_ours(None, path.stem, source)
+    assert f"[![Open in Colab]({badge.OURS})](https://colab.research.google.com/github/" in source[0]
+    assert badge.GOOGLES not in source[0]
+    assert (ROOT / badge.OURS.lstrip("/")).is_file()
