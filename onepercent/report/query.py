@@ -25,7 +25,6 @@ from onepercent.report.statistics import STATISTICS, PairedDifference, confidenc
 DEFAULT_RECORDS = Path("results/records")
 TERM = re.compile(r"([^/]+)/([^/]+)/([^/\[\]]+(?:\[[^\]]*\])?)/([^/:\s]+)(?::(\S+))?")
 
-
 OPERATORS: dict[str, Callable[[float, float], float]] = {
     "-": operator.sub,
     "+": operator.add,

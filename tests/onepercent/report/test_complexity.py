@@ -1,4 +1,4 @@
-"""Counts against closed forms written out by hand from METHOD A3–A6."""
+"""Counts against closed forms written out by hand from the description's encoders, attention, fusion and heads."""
 
 from __future__ import annotations
 
