@@ -28,6 +28,7 @@ fresh: env
 
 build: env       ## build the book from the records there are, warnings are errors
 	$(BIN)/jupyter-book build . --all -W -n --keep-going --quiet
+	$(BIN)/python book/_ext/check_built.py _build/html
 
 test: lint unit check-notebooks build  ## lint, types, unit tests, notebooks against their stored outputs, book
 
