@@ -118,7 +118,8 @@ def test_an_unknown_section_of_the_ledger_fails_the_build(tmp_path: Path) -> Non
     assert "no section 'A99'" in messages
 
 
-def test_verdict_on_a_fresh_run(cell: list[Record]) -> None:
+def test_verdict_on_a_fresh_run(cell: list[Record], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "book" / "_ext")  # one extension imports another
     results = extension("results")
     same = cell[0]
     assert "agree exactly" in results.verdict(same, same, cell).astext()
