@@ -49,7 +49,7 @@ def with_overrides(config: Config, assignments: list[str]) -> Config:
         key, equals, text = assignment.partition("=")
         if not equals:
             raise InputError(f"--set {assignment!r}: expected key=value, such as fit.epochs=100.")
-        known = setting_names(method)
+        known = settings(method)
         if key not in known:
             raise unknown_name("--set key", key, known)
         method = _replaced(method, key, key.split("."), text)
@@ -75,18 +75,19 @@ def _replaced(options: Any, key: str, path: list[str], text: str) -> Any:
     return replace(options, **{name: value})
 
 
-def setting_names(options: Any, prefix: str = "") -> list[str]:
-    """Every key that ``--set`` takes for these options."""
-    names = []
+def settings(options: Any, prefix: str = "") -> dict[str, Any]:
+    """Every key that ``--set`` takes for these options, with its present value."""
+    found: dict[str, Any] = {}
     for f in fields(options):
-        value = getattr(options, f.name)
+        key, value = f"{prefix}{f.name}", getattr(options, f.name)
         if is_dataclass(value):
-            names += setting_names(value, f"{prefix}{f.name}.")
+            found |= settings(value, f"{key}.")
         elif isinstance(value, dict):
-            names += [f"{prefix}{f.name}.{argument}" for argument in network_arguments(options.network)]
+            arguments = network_arguments(options.network)
+            found |= {f"{key}.{name}": value.get(name, default) for name, default in arguments.items()}
         else:
-            names.append(f"{prefix}{f.name}")
-    return names
+            found[key] = value
+    return found
 
 
 def _parsed(key: str, text: str, current: Any) -> Any:

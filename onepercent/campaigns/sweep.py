@@ -28,6 +28,7 @@ from hsilib.network_method import NetworkOptions
 from hsilib.records import read_records
 from hsilib.training.device import find_device
 from onepercent.campaigns.campaign import Run, read_campaign
+from onepercent.campaigns.spinning import SPINNING
 from onepercent.recipes import recipe
 from onepercent.report.query import Results
 
@@ -136,7 +137,9 @@ def execute(task: Task, records: Path, device: str, threads: int | None, folder:
     arguments = left[0].arguments([run.seed for run in left])
     command = [sys.executable, "-m", "onepercent.cli", *arguments, "--records", str(records), "--device", device]
     # Progress bars of several processes at once would be unreadable; each finished run gets a line instead.
-    environment = {**os.environ, "TQDM_DISABLE": "1"} | ({"OMP_NUM_THREADS": str(threads)} if threads else {})
+    environment = {**SPINNING, **os.environ, "TQDM_DISABLE": "1"} | (
+        {"OMP_NUM_THREADS": str(threads)} if threads else {}
+    )
     result = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=folder, check=False)
     lines = [line for line in result.stdout.splitlines() if line.startswith(f"{left[0].recipe} on ")]
     error = result.stderr.strip() or f"ended with signal or code {result.returncode}"

@@ -7,9 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from onepercent.cli.common import table
-from onepercent.report.claims import Verdict, judge
-from onepercent.report.claims_reader import claims_file, read_claims
-from onepercent.report.query import Results, records_folder
 
 if TYPE_CHECKING:
     from onepercent.cli.common import Commands
@@ -24,6 +21,10 @@ def add_to(commands: Commands) -> None:
 
 def show_claims(options: argparse.Namespace) -> None:
     """Print the claims ledger: a row a claim, then how many of each verdict, then the commands for what is missing."""
+    from onepercent.report.claims import Verdict, judge
+    from onepercent.report.claims_reader import claims_file, read_claims
+    from onepercent.report.query import Results, records_folder
+
     results = Results(options.records or records_folder())
     findings = [judge(claim, results) for claim in read_claims(claims_file()).claims]
     rows = [("CLAIM", "STATED", "MEASURED", "VERDICT")]

@@ -17,8 +17,13 @@ def running_options() -> argparse.ArgumentParser:
     """The options that ``run`` and ``sweep`` share, as a parent parser."""
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--records", type=Path, default=DEFAULT_RECORDS, help="folder of records (%(default)s)")
-    common.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto takes CUDA when found")
+    device_option(common)
     return common
+
+
+def device_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--device``."""
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto takes CUDA when found")
 
 
 def table(rows: Sequence[tuple[str, ...]]) -> str:

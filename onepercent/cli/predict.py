@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from hsilib.inference.dense import TILE
-from hsilib.rasters.classify import DEFAULT_SIDE, classify_raster
+from onepercent.cli.common import device_option
 
 if TYPE_CHECKING:
     from onepercent.cli.common import Commands
@@ -28,21 +27,22 @@ def add_to(commands: Commands) -> None:
     predicting.add_argument(
         "--tile",
         type=int,
-        default=DEFAULT_SIDE,
+        default=512,
         metavar="PIXELS",
-        help=f"side of a tile, rounded up to a multiple of {TILE}; smaller needs less memory (%(default)s)",
+        help="side of a tile, rounded up to a multiple of 256; smaller needs less memory (%(default)s)",
     )
     predicting.add_argument(
         "--scheduler", metavar="ADDRESS", help="a dask scheduler such as tcp://host:8786, or local: two processes here"
     )
-    predicting.add_argument(
-        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto takes CUDA when found"
-    )
+    device_option(predicting)
     predicting.set_defaults(command=predict_image)
 
 
 def predict_image(options: argparse.Namespace) -> None:
     """Write the map; its path is the last line on standard output."""
+    import onepercent.peers  # noqa: F401  # the model may be of a network of the literature
+    from hsilib.rasters.classify import classify_raster
+
     print(
         classify_raster(
             options.checkpoint, options.input, options.output, options.tile, options.scheduler, options.device

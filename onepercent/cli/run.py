@@ -5,21 +5,13 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from hsilib.config import setting_names, with_overrides
-from hsilib.errors import InputError
-from hsilib.experiment import run
-from hsilib.files import ensure_writable
-from hsilib.method import SEEDS_TOGETHER
-from hsilib.network_method import NetworkOptions
-from hsilib.records import Record, record_path, write_record
 from onepercent.cli.common import running_options
-from onepercent.many_seeds.run_seeds import run_seeds
-from onepercent.recipes import RECIPES, recipe
-from onepercent.report.png_map import write_class_map
+from onepercent.cli.recipes import describe_recipe
 
 if TYPE_CHECKING:
+    from hsilib.records import Record
     from onepercent.cli.common import Commands
 
 DEFAULT_WORKSPACE = Path("results/work")
@@ -30,16 +22,20 @@ def add_to(commands: Commands) -> None:
     running = commands.add_parser(
         "run",
         parents=[running_options()],
+        add_help=False,
         help="train and measure one recipe; the record's path is the last line on standard output",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog=describe_recipes(),
+        description="Train and measure one recipe; the record's path is the last line on standard output.",
     )
-    running.add_argument("recipe", metavar="RECIPE", help="one of the recipes below")
+    running.add_argument(
+        "-h", "--help", action=_Help, nargs=0, help="this text; behind RECIPE, also the keys of its settings"
+    )
+    running.add_argument("recipe", metavar="RECIPE", help="a name that `hsilib recipes` lists")
     running.add_argument("--scene", default="indian-pines", help="a scene's name, FILE.npz, or CUBE,GROUND_TRUTH")
     running.add_argument(
         "--split",
         default="percent:0.01",
-        help="percent:0.01, count:10, total:0.01, blocks:32:7:count:30 or mask:FILE (default: percent:0.01: 1 %%)",
+        help="percent:0.01 (the default: 1 %% of each class), count:10, total:0.01, fields:2:7:percent:0.01, "
+        "folds:5:14:percent:0.01, blocks:32:7:count:30 or mask:FILE",
     )
     running.add_argument(
         "--seed",
@@ -47,10 +43,16 @@ def add_to(commands: Commands) -> None:
         nargs="+",
         default=[0],
         metavar="N",
-        help="draws the split and the training (default: 0). Several give a record each: trained at once on a GPU, "
-        "without checkpoints of an interrupted run; side by side on the CPU, a core each",
+        help="draws the split and the training (default: 0). Several give a record each, one after the other; on CUDA "
+        "networks are trained together, without checkpoints of an interrupted run",
     )
-    running.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting; repeatable")
+    running.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change a setting; repeatable. `hsilib recipes RECIPE` lists the keys",
+    )
     running.add_argument(
         "--workspace",
         type=Path,
@@ -64,21 +66,28 @@ def add_to(commands: Commands) -> None:
     running.set_defaults(command=run_recipe)
 
 
-def describe_recipes() -> str:
-    """The recipes, a line each with the time it takes, then the keys that --set takes."""
-    lines = ["recipes:"]
-    for name, function in RECIPES.items():
-        what, _, cost = (function.__doc__ or "").strip().partition("\n\n")
-        lines.append(f"  {name:16} {what} [{cost.strip().rstrip('.')}]")
-    lines.append("\nkeys for --set:")
-    for name in RECIPES:
-        keys = setting_names(recipe(name).method)
-        lines.append(f"  {name:16} {', '.join(keys) or 'none'}")
-    return "\n".join(lines)
+class _Help(argparse.Action):
+    """Prints the options; where a recipe was named before, also the keys of its settings."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, *_: Any) -> None:
+        settings = describe_recipe(namespace.recipe) if namespace.recipe else ""  # first: the name may be unknown
+        parser.print_help()
+        if settings:
+            print(f"\n{settings}")
+        parser.exit()
 
 
 def run_recipe(options: argparse.Namespace) -> None:
     """Run one recipe and write a record a seed; the (last) record's path is the last line on standard output."""
+    from hsilib.config import with_overrides
+    from hsilib.errors import InputError
+    from hsilib.files import ensure_writable
+    from hsilib.network_method import NetworkOptions
+    from hsilib.records import record_path, write_record
+    from onepercent.many_seeds.run_seeds import run_seeds
+    from onepercent.recipes import recipe
+    from onepercent.report.png_map import write_class_map
+
     config = with_overrides(recipe(options.recipe), options.set)
     seeds = list(dict.fromkeys(options.seed))
     if options.save is not None:
@@ -89,13 +98,12 @@ def run_recipe(options: argparse.Namespace) -> None:
         config,
         scene=options.scene,
         split=options.split,
-        seed=seeds[0],
         device=options.device,
         workspace=ensure_writable(options.workspace),
         save=options.save,
     )
     ensure_writable(options.records)
-    for record, class_map in [run(config)] if len(seeds) == 1 else run_seeds(config, seeds):
+    for record, class_map in run_seeds(config, seeds):
         path = record_path(options.records, record.scene, config.split, record.recipe, record.seed, record.id)
         if options.map:
             write_class_map(class_map, path.with_suffix(".png"), len(record.metrics["confusion"]))
@@ -106,6 +114,8 @@ def run_recipe(options: argparse.Namespace) -> None:
 
 def summary(record: Record) -> str:
     """What was run and what came of it, in a line."""
+    from hsilib.method import SEEDS_TOGETHER
+
     together = f", {record.timing[SEEDS_TOGETHER]} seeds at once" if SEEDS_TOGETHER in record.timing else ""
     return (
         f"{record.recipe} on {record.scene}, {record.split['spec']}, seed {record.seed}: "

@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from hsilib.data.catalog import CatalogEntry, catalog
-from hsilib.data.load import GENERATED, availability, fetch
 from onepercent.cli.common import table
 
 if TYPE_CHECKING:
+    from hsilib.data.catalog import CatalogEntry
     from onepercent.cli.common import Commands
 
 
@@ -24,6 +23,9 @@ def add_to(commands: Commands) -> None:
 
 def show_scenes(options: argparse.Namespace) -> None:
     """Print the catalogue as a table, then what is known to be wrong with a scene."""
+    from hsilib.data.catalog import catalog
+    from hsilib.data.load import GENERATED
+
     rows: list[tuple[str, ...]] = [("NAME", "SIZE", "CLASSES", "AT HAND", "WHAT", "LICENCE", "SOURCE")]
     rows += [_scene_row(entry) for entry in catalog().values()]
     for name, scene in GENERATED.items():
@@ -36,6 +38,8 @@ def show_scenes(options: argparse.Namespace) -> None:
 
 
 def _scene_row(entry: CatalogEntry) -> tuple[str, ...]:
+    from hsilib.data.load import availability
+
     state = " (repaired)" if entry.repaired_from else " (DAMAGED)" if entry.damage else ""
     return (
         entry.name,
@@ -50,6 +54,8 @@ def _scene_row(entry: CatalogEntry) -> tuple[str, ...]:
 
 def fetch_scenes(options: argparse.Namespace) -> None:
     """Download every named scene; print where its files are."""
+    from hsilib.data.load import fetch
+
     for name in options.names:
         paths = fetch(name)
         print(f"{name}: {', '.join(map(str, paths)) or 'nothing to download'}")

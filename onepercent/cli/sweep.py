@@ -6,7 +6,6 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from onepercent.campaigns.sweep import sweep
 from onepercent.cli.common import running_options
 
 if TYPE_CHECKING:
@@ -24,7 +23,8 @@ def add_to(commands: Commands) -> None:
         "--workers",
         type=_workers,
         metavar="N",
-        help="tasks at a time; auto, the default: on the CPU a run a core, on a GPU all seeds of a network at once",
+        help="tasks at a time, each a process; auto, the default: on the CPU a run a core, on a GPU one, in which all "
+        "seeds of a network are trained together",
     )
     where.add_argument(
         "--scheduler",
@@ -37,6 +37,8 @@ def add_to(commands: Commands) -> None:
 
 def run_campaign(options: argparse.Namespace) -> int:
     """Run a campaign; 1 where some of its runs failed."""
+    from onepercent.campaigns.sweep import sweep
+
     failed = sweep(options.campaign, options.records, options.workers, options.device, options.scheduler)
     return int(failed > 0)
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from hsilib.config import setting_names, with_overrides
+from hsilib.config import settings, with_overrides
 from hsilib.errors import InputError
 from hsilib.files import ensure_writable, write_atomically
 from hsilib.network_method import NetworkOptions
@@ -166,7 +166,7 @@ def test_only_options_that_differ_from_their_defaults_count() -> None:
     assert len({record_id(method, "s", "count:5", 0) for method in same}) == 1
 
 
-@pytest.mark.parametrize("key", setting_names(recipe("quick").method))
+@pytest.mark.parametrize("key", settings(recipe("quick").method))
 def test_setting_an_option_to_what_it_was_keeps_the_id(key: str) -> None:
     plain = recipe("quick")
     value: Any = plain.method

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from hsilib import read_records, with_overrides
-from hsilib.config import setting_names
+from hsilib.config import settings
 from hsilib.records import record_id
 from onepercent.recipes import RECIPES, recipe
 from tests.helpers import ROOT
@@ -40,7 +40,7 @@ def test_ids_stay(name: str) -> None:
 def test_every_setting_has_a_golden_id(name: str) -> None:
     method = recipe(name).method
     covered = {part.partition("=")[0] for assignments in GOLDEN[name] for part in assignments.split(" ")}
-    options = {key for key in setting_names(method) if not key.startswith("model.")} - REFUSED.get(name, set())
+    options = {key for key in settings(method) if not key.startswith("model.")} - REFUSED.get(name, set())
     assert options <= covered, f"add {sorted(options - covered)} to record_ids.json"
 
 

@@ -10,8 +10,8 @@ import torch
 
 from onepercent.bench.comparison import Comparison, Report
 from onepercent.bench.registry import BENCHMARKS
-from onepercent.cli import main
-from onepercent.report.benchmarks import read_benchmarks
+from onepercent.cli import bench, main
+from onepercent.report.benchmarks import DEFAULT_BENCHMARKS, read_benchmarks
 
 Printed = pytest.CaptureFixture[str]
 
@@ -67,9 +67,16 @@ def test_a_folder_that_cannot_be_written_is_said_before_the_measurement(
 
 
 def test_an_unknown_name_lists_the_known_ones(capsys: Printed) -> None:
-    with pytest.raises(SystemExit, match="2"):
-        main(["bench", "nothing"])
-    assert "'known'" in capsys.readouterr().err
+    assert main(["bench", "nown"]) == 2
+    sentence = capsys.readouterr().err
+    assert sentence.startswith("hsilib: unknown benchmark 'nown': did you mean known? Valid: cluster, ")
+    assert len(sentence.splitlines()) == 1
+
+
+def test_what_the_help_states_is_what_there_is() -> None:
+    """It imports no benchmark to say so."""
+    assert {*bench.NAMES, "known"} == set(BENCHMARKS)
+    assert bench.FOLDER == DEFAULT_BENCHMARKS
 
 
 def test_no_threads_at_all(capsys: Printed) -> None:

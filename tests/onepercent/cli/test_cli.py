@@ -20,7 +20,8 @@ from hsilib.data.scene import Scene
 from hsilib.data.store import local_folders
 from hsilib.records import read_record
 from onepercent.cli import main
-from onepercent.cli import run as run_command
+from onepercent.many_seeds import run_seeds
+from onepercent.recipes import RECIPES
 from onepercent.report.png_map import read_class_map
 from tests.helpers import SMALL_SETTINGS
 
@@ -125,16 +126,51 @@ def test_scenes_are_listed_with_what_is_at_hand(capsys: Printed) -> None:
     assert "24 × 20 × 12" in rows["synthetic-tiny"]
 
 
-def test_help_lists_every_recipe_with_its_time_and_its_keys(capsys: Printed) -> None:
+def helped(arguments: list[str], capsys: Printed) -> str:
+    """What a command with ``--help`` prints."""
     with pytest.raises(SystemExit) as ended:
-        main(["run", "--help"])
+        main(arguments)
     assert ended.value.code == 0
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", [[], ["run"]])
+def test_general_help_fits_two_screens(command: list[str], capsys: Printed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    lines = helped([*command, "--help"], capsys).splitlines()
+    assert len(lines) <= 48
+    assert max(map(len, lines)) <= 100
+
+
+def test_recipes_are_listed_with_the_time_they_take(capsys: Printed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    assert main(["recipes"]) == 0
     text = capsys.readouterr().out
-    for name in ("quick", "coordinates-1nn", "superpixel-vote", "svm", "random-forest"):
-        assert sum(line.startswith(f"  {name} ") for line in text.splitlines()) == 2
-    assert "fit.learning_rate" in text
-    assert "model.patch_size" in text
+    rows = {line.split()[0]: line for line in text.partition("\n\n")[0].splitlines()}
+    assert list(rows) == list(RECIPES)
+    assert all(RECIPES[name].what in row and RECIPES[name].takes in row for name, row in rows.items())
     assert "two CPU cores" in text
+
+
+def test_the_settings_of_a_recipe_are_shown_a_line_each(capsys: Printed) -> None:
+    assert main(["recipes", "hybridsn"]) == 0
+    shown = capsys.readouterr().out
+    assert "two CPU cores" in shown
+    lines = shown.splitlines()
+    assert {"  network=hybridsn", "  model.components=30", "  fit.learning_rate=0.001", "  tta=0"} <= set(lines)
+    for setting in ("network", "model.components", "fit.learning_rate"):
+        assert sum(line.strip().startswith(f"{setting}=") for line in lines) == 1
+    assert main(["recipes", "coordinates-1nn"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "no settings"
+
+
+def test_help_behind_a_recipe_ends_with_its_settings(capsys: Printed) -> None:
+    general = helped(["run", "--help"], capsys)
+    main(["recipes", "quick"])
+    settings = capsys.readouterr().out
+    assert "fit.learning_rate=" in settings
+    assert "fit.learning_rate=" not in general
+    assert helped(["run", "quick", "--help"], capsys) == f"{general}\n{settings}"
 
 
 def test_fetch(capsys: Printed, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -227,8 +263,12 @@ def test_claims_outside_a_checkout(tmp_path: Path, capsys: Printed, monkeypatch:
 
 
 def test_an_unknown_recipe(tmp_path: Path, capsys: Printed) -> None:
-    sentence = refused(["run", "quik", "--records", str(tmp_path / "records")], capsys)
-    assert "unknown recipe 'quik': did you mean quick?" in sentence
+    for arguments in (
+        ["run", "quik", "--records", str(tmp_path / "records")],
+        ["run", "quik", "-h"],
+        ["recipes", "quik"],
+    ):
+        assert "unknown recipe 'quik': did you mean quick?" in refused(arguments, capsys)
     assert files_below(tmp_path) == []
 
 
@@ -352,7 +392,7 @@ def test_an_unwritable_records_folder_is_found_before_the_training(
     tmp_path: Path, capsys: Printed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("mine")
-    monkeypatch.setattr(run_command, "run", lambda config: pytest.fail("the training started"))
+    monkeypatch.setattr(run_seeds, "run", lambda config: pytest.fail("the training started"))
     sentence = refused(["run", "quick", "--records", str(tmp_path / "file" / "records")], capsys)
     assert f"cannot write to the folder {tmp_path}/file/records" in sentence
     assert files_below(tmp_path) == [tmp_path / "file"]

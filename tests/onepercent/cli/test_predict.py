@@ -10,7 +10,9 @@ import pytest
 import rasterio
 
 from hsilib.data.scene import Scene
+from hsilib.inference.dense import TILE
 from hsilib.model_file import read_class_names
+from hsilib.rasters.classify import DEFAULT_SIDE
 from onepercent.cli import main
 from onepercent.report.png_map import read_class_map
 from tests.helpers import SMALL_SETTINGS
@@ -59,6 +61,14 @@ def test_what_gives_no_single_model_is_refused_before_it_runs(
     assert run(tmp_path, *arguments, "--save", str(tmp_path / "model.safetensors")) == 2
     assert "--save: one seed of a recipe that trains a network" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_the_help_states_is_what_is_done(capsys: Printed) -> None:
+    """It does not load the library to say so."""
+    with pytest.raises(SystemExit):
+        main(["predict", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert f"rounded up to a multiple of {TILE}; smaller needs less memory ({DEFAULT_SIDE})" in text
 
 
 def test_bad_input_is_one_sentence(tmp_path: Path, capsys: Printed) -> None:
