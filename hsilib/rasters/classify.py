@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -43,11 +44,13 @@ class Job:
     Attributes
     ----------
     checkpoint, source : the model's file and the image. sha256 : of the model's file.
+    network : the module that defines the model's class, which a worker imports: it knows the networks of hsilib alone.
     tiles : folder of the finished tiles. device : as for `find_device`.
     """
 
     checkpoint: Path
     sha256: str
+    network: str
     source: str
     tiles: Path
     device: str
@@ -92,7 +95,8 @@ def classify_raster(
     side = -(-max(tile, 1) // TILE) * TILE
     windows = tiles_of(*image.shape[:2], side)
     place = f"{path.absolute()}:{variable}" if variable else str(path.absolute())
-    job = Job(checkpoint, _sha256(checkpoint), place, target.with_name(f"{target.name}.tiles"), device)
+    tiles = target.with_name(f"{target.name}.tiles")
+    job = Job(checkpoint, _sha256(checkpoint), type(model).__module__, place, tiles, device)
     _begin(job.tiles, {"checkpoint": job.sha256, "source": place, "files": _state(path), "tile": side})
     todo = [window for window in windows if not _is_finished(job.tile(window), window)]
     if len(todo) < len(windows):
@@ -123,6 +127,7 @@ def _finish_tiles(job: Job, windows: list[Window], scheduler: str | None) -> Ite
 @exact_convolutions()
 def finish_tile(job: Job, window: Window) -> None:
     """Label one tile and write its file; doing it twice does no harm."""
+    import_module(job.network)
     model = _model(job.checkpoint, job.sha256, job.device)
     with open_raster(job.source) as image:
         labels = classify_window(model, image, window)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import re
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import rasterio
+import torch
 import xarray as xr
 from numpy.typing import NDArray
 
@@ -26,7 +28,8 @@ from hsilib.inference.dense import TILE, predict_logits
 from hsilib.model_file import load_model, save_model
 from hsilib.rasters.classify import Job, classify_raster, finish_tile
 from hsilib.rasters.raster import Window
-from tests.helpers import undecided_model
+from hsilib.registry import create_model
+from tests.helpers import make_nontrivial, undecided_model
 
 NAMES = ["corn", "meadow", "water"]
 CUBE = np.random.default_rng(0).normal(100, 15, (TILE + 5, 2 * TILE + 9, 4)).astype(np.float32)
@@ -197,12 +200,57 @@ def test_two_processes_of_which_one_is_killed_give_the_same_bytes(
     assert contents(tmp_path) == {name: (files / name).read_bytes() for name in ("map.tif", "map.tif.aux.xml")}
 
 
+FINISHED = """
+import pickle
+import sys
+from hsilib.rasters.classify import finish_tile
+before = [module for module in sys.modules if module.startswith("onepercent")]
+finish_tile(*pickle.load(sys.stdin.buffer))
+print(before, any(module.startswith("onepercent") for module in sys.modules))
+"""
+
+
+def peers_model(folder: Path) -> tuple[Path, Path]:
+    """Files of a small network that hsilib does not have, and of an image for it."""
+    cube = np.random.default_rng(1).normal(100, 15, (5, TILE + 9, 16)).astype(np.float32)
+    torch.manual_seed(0)
+    model = make_nontrivial(create_model("ssrn", cube.shape[2], len(NAMES), patch_size=3))
+    return save_model(model, folder / "peer.safetensors", NAMES), write_image(folder / "image.tif", cube)
+
+
+def test_a_process_that_knows_hsilib_alone_learns_of_the_models_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint, image = peers_model(tmp_path)
+    whole = classify_raster(checkpoint, image, tmp_path / "whole.tif", device="cpu").read_bytes()
+    jobs: list[Job] = []
+
+    def elsewhere(job: Job, window: Window) -> None:
+        jobs.append(job)
+        command = [sys.executable, "-c", FINISHED]
+        done = subprocess.run(command, input=pickle.dumps((job, window)), capture_output=True, check=False)
+        assert done.stdout.decode().strip() == "[] True", done.stderr.decode()
+
+    monkeypatch.setattr(hsilib.rasters.classify, "finish_tile", elsewhere)
+    classify_raster(checkpoint, image, tmp_path / "map.tif", TILE, device="cpu")
+    assert [job.network for job in jobs] == ["onepercent.peers.networks.ssrn"] * 2
+    assert (tmp_path / "map.tif").read_bytes() == whole
+
+
+@pytest.mark.slow
+def test_workers_classify_with_a_network_that_hsilib_does_not_have(tmp_path: Path) -> None:
+    checkpoint, image = peers_model(tmp_path)
+    whole = classify_raster(checkpoint, image, tmp_path / "whole.tif", device="cpu").read_bytes()
+    classify_raster(checkpoint, image, tmp_path / "map.tif", TILE, scheduler="local", device="cpu")
+    assert (tmp_path / "map.tif").read_bytes() == whole
+
+
 # --- memory
 
 MEASURED = """
 import sys
 import torch
-from onepercent.bench.growth_point import peak_mb
+from onepercent.bench.apart import peak_mb
 from hsilib.rasters.classify import classify_raster
 classify_raster(*sys.argv[1:4], tile=1, device="cpu")
 print(peak_mb(torch.device("cpu")))
