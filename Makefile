@@ -7,7 +7,7 @@ export HSILIB_DATA ?= $(if $(SCENES),$(abspath $(SCENES)))
 QUICK := --scene indian-pines --split percent:0.01 --seed 0
 
 .DEFAULT_GOAL := help
-.PHONY: help env book fresh build test lint unit check-notebooks notebooks reproduce bench address readme clean
+.PHONY: help env book fresh build test lint unit check-notebooks portable notebooks reproduce bench address readme clean
 
 help:            ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 18
@@ -48,6 +48,9 @@ check-notebooks: env  ## every notebook against its stored outputs
 	  notebooks/10_full_training.ipynb _build/check/10_full_training.ipynb
 	OMP_NUM_THREADS=1 $(BIN)/pytest --nbval-lax --nbval-cell-timeout=600 -p no:cacheprovider -n 2 --dist loadscope \
 	  --ignore notebooks/10_full_training.ipynb notebooks _build/check/10_full_training.ipynb
+
+portable: env    ## the computing tests under other instruction sets and numbers of threads
+	.ci/portable
 
 notebooks: env   ## run every notebook again and store its outputs
 	@for notebook in notebooks/*.ipynb; do \
