@@ -212,6 +212,26 @@ def test_importing_the_library_reads_few_files() -> None:
     assert not any(module.startswith("onepercent") for module in modules)
 
 
+def code_of(path: Path) -> str:
+    """The code cells of a notebook or a page."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".md":
+        return "\n".join(re.findall(r"^```\{code-cell\}[^\n]*\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL))
+    cells = [cell["source"] for cell in json.loads(text)["cells"] if cell["cell_type"] == "code"]
+    return "\n".join("".join(source) for source in cells)
+
+
+@pytest.mark.parametrize("path", [*NOTEBOOKS, *sorted((ROOT / "book").glob("*.md"))], ids=lambda p: p.stem)
+def test_the_book_imports_what_there_is(path: Path) -> None:
+    """Seconds after something was renamed, not minutes, when a notebook is run."""
+    code = re.sub(r"^(\s*)[!%:].*", r"\1pass", code_of(path), flags=re.MULTILINE)
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] in ("hsilib", "onepercent"):
+            module = importlib.import_module(str(node.module))
+            for alias in node.names:
+                assert hasattr(module, alias.name) or f"{node.module}.{alias.name}" in MODULES, alias.name
+
+
 def test_pages_and_notebooks_are_in_the_table_of_contents() -> None:
     toc = (ROOT / "_toc.yml").read_text(encoding="utf-8")
     pages = [*(ROOT / "book").glob("*.md"), *NOTEBOOKS]
