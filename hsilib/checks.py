@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Collection
 from numbers import Integral, Real
 from typing import Any
 
-from hsilib.errors import InputError
+from hsilib.errors import InputError, unknown_name
 
 
 def check_numbers(
@@ -19,7 +21,7 @@ def check_numbers(
     whole: bool = False,
     **values: Any,
 ) -> None:
-    """Complain about a setting that is no number or out of range; torch notices some of these only when it runs.
+    """Complain about a setting that is no finite number or out of range; torch notices some only when it runs.
 
     Parameters
     ----------
@@ -35,7 +37,7 @@ def check_numbers(
     limits = {"at least": least, "above": above, "below": below, "at most": most}
     wanted = " and ".join(f"{words} {limit}" for words, limit in limits.items() if limit is not None)
     for name, value in values.items():
-        right_kind = isinstance(value, Integral if whole else Real)
+        right_kind = isinstance(value, Integral if whole else Real) and math.isfinite(value)
         if not (
             right_kind
             and (least is None or value >= least)
@@ -45,6 +47,17 @@ def check_numbers(
         ):
             kind = "a whole number" if whole else "a number"
             raise InputError(f"{prefix}{name} is {value}; expected {kind}{f', {wanted}' if wanted else ''}.")
+
+
+def check_name(kind: str, name: str, valid: Collection[str]) -> None:
+    """Complain about a name that is not in ``valid``; ``kind`` says what it stands for, such as ``fusion``.
+
+    Raises
+    ------
+    InputError : it is none of them; the nearest ones come first.
+    """
+    if name not in valid:
+        raise unknown_name(kind, name, valid)
 
 
 def is_whole(value: object) -> bool:

@@ -1,4 +1,7 @@
-"""Quantum-inspired attention, a gate that is the expectation of one qubit's measurement, and its controls."""
+"""Quantum-inspired attention, a gate that is the expectation of one qubit's measurement, and its controls.
+
+Each weights channels pixel by pixel and is made of `Pointwise`, the 1 × 1 convolution of the whole model.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,6 @@ from collections.abc import Callable
 import torch
 from torch import nn
 from torch.nn.functional import linear
-
-from hsilib.errors import unknown_name
 
 
 class Pointwise(nn.Conv2d):
@@ -113,21 +114,10 @@ class ConstantPhase(nn.Module):
         return features * QuantumInspiredAttention.gate(self.phase)
 
 
+# channels → attention
 ATTENTIONS: dict[str, Callable[[int], nn.Module]] = {
     "quantum": QuantumInspiredAttention,
     "squeeze-excitation": SqueezeExcitation,
     "constant-phase": ConstantPhase,
     "none": lambda channels: nn.Identity(),
 }
-
-
-def create_attention(name: str, channels: int) -> nn.Module:
-    """The attention of that name over ``channels`` features.
-
-    Raises
-    ------
-    InputError : a name that is not in ``ATTENTIONS``.
-    """
-    if name not in ATTENTIONS:
-        raise unknown_name("attention", name, ATTENTIONS)
-    return ATTENTIONS[name](channels)

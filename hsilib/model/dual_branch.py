@@ -16,9 +16,8 @@ import torch
 from torch import nn
 from torch.nn.functional import avg_pool2d
 
-from hsilib.checks import check_at_least, check_numbers
-from hsilib.errors import unknown_name
-from hsilib.model.attention import Pointwise, create_attention
+from hsilib.checks import check_at_least, check_name, check_numbers
+from hsilib.model.attention import ATTENTIONS, Pointwise
 from hsilib.model.network import Network
 
 
@@ -47,6 +46,7 @@ class SpectralEncoder(nn.Module):
 
     def __init__(self, n_bands: int, width: int = 160, patch_size: int = 15, attention: str = "quantum") -> None:
         super().__init__()
+        check_name("attention", attention, ATTENTIONS)
         self.width, self.patch_size = width, patch_size
         self.pixelwise = nn.Sequential(
             Pointwise(n_bands, width, bias=False),
@@ -56,7 +56,7 @@ class SpectralEncoder(nn.Module):
             nn.BatchNorm2d(width),
             nn.SiLU(),
         )
-        self.attention = create_attention(attention, width)
+        self.attention = ATTENTIONS[attention](width)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(N, S, H + P − 1, W + P − 1) standardised spectra → (N, width, H, W)."""
@@ -79,6 +79,7 @@ class SpatialEncoder(nn.Module):
 
     def __init__(self, n_bands: int, width: int = 96, patch_size: int = 15, attention: str = "quantum") -> None:
         super().__init__()
+        check_name("attention", attention, ATTENTIONS)
         self.width, self.pooled_size = width, patch_size - 4
         self.windows = nn.Sequential(
             nn.Conv2d(n_bands, width // 2, 3, bias=False),
@@ -88,7 +89,7 @@ class SpatialEncoder(nn.Module):
             nn.BatchNorm2d(width),
             nn.SiLU(),
         )
-        self.attention = create_attention(attention, width)
+        self.attention = ATTENTIONS[attention](width)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(N, S, H + P − 1, W + P − 1) standardised spectra → (N, width, H, W)."""
@@ -148,23 +149,12 @@ class ConcatenationFusion(nn.Module):
         return self.combine(torch.cat([self.spectral(spectral), self.spatial(spatial)], dim=1))
 
 
+# spectral width, spatial width, width → fusion
 FUSIONS: dict[str, Callable[[int, int, int], nn.Module]] = {
     "temperature": TemperatureFusion,
     "fixed-temperature": partial(TemperatureFusion, learned=False),
     "concatenation": ConcatenationFusion,
 }
-
-
-def create_fusion(name: str, spectral_width: int, spatial_width: int, width: int) -> nn.Module:
-    """The fusion of that name.
-
-    Raises
-    ------
-    InputError : a name that is not in ``FUSIONS``.
-    """
-    if name not in FUSIONS:
-        raise unknown_name("fusion", name, FUSIONS)
-    return FUSIONS[name](spectral_width, spatial_width, width)
 
 
 class DualBranch(Network):
@@ -208,9 +198,10 @@ class DualBranch(Network):
         widths = {"spectral_width": spectral_width, "spatial_width": spatial_width}
         check_at_least(2, **widths, fusion_width=fusion_width, hidden_width=hidden_width)
         check_numbers(least=0, below=1, dropout=dropout)
+        check_name("fusion", fusion, FUSIONS)
         self.spectral = SpectralEncoder(self.n_inputs, spectral_width, patch_size, attention)
         self.spatial = SpatialEncoder(self.n_inputs, spatial_width, patch_size, attention)
-        self.fusion = create_fusion(fusion, spectral_width, spatial_width, fusion_width)
+        self.fusion = FUSIONS[fusion](spectral_width, spatial_width, fusion_width)
         self.hidden = nn.Sequential(
             nn.SiLU(),
             Pointwise(fusion_width, hidden_width),

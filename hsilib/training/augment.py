@@ -20,6 +20,7 @@ from dataclasses import dataclass
 
 import torch
 
+from hsilib.checks import check_numbers
 from hsilib.data.orientation import N_ORIENTATIONS, turned
 from hsilib.data.patches import reflected_indices
 from hsilib.errors import InputError
@@ -54,16 +55,14 @@ class AugmentOptions:
     smoothing_sigma: tuple[float, float] = (0.3, 0.7)
 
     def __post_init__(self) -> None:
-        for name in ("probability", "dropped_bands", "smoothing_probability"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise InputError(f"augment.{name} is {getattr(self, name)}; expected a share, 0 to 1.")
-        if not 0 <= self.noise < math.inf:
-            raise InputError(f"augment.noise is {self.noise}; expected at least 0 (0.03 is 3 % of a band's range).")
+        check_numbers("fit.augment.", least=0, most=1, probability=self.probability, dropped_bands=self.dropped_bands)
+        check_numbers("fit.augment.", least=0, most=1, smoothing_probability=self.smoothing_probability)
+        check_numbers("fit.augment.", least=0, noise=self.noise)
         for name in ("dropped_gain", "brightness", "smoothing_sigma"):
             value = getattr(self, name)
             numbers = len(value) == 2 and all(isinstance(edge, int | float) for edge in value)
             if not numbers or not 0 < value[0] <= value[1] < math.inf:
-                raise InputError(f"augment.{name} is {value}; expected two numbers above 0, the smaller one first.")
+                raise InputError(f"fit.augment.{name} is {value}; expected two numbers above 0, the smaller one first.")
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ from functools import partial
 
 import torch
 
-from hsilib.errors import InputError, unknown_name
+from hsilib.checks import check_name, check_numbers
 from hsilib.training.augment import AugmentOptions
 from hsilib.training.losses import LossOptions
 from hsilib.training.mix import MixOptions
@@ -26,7 +26,8 @@ class FitOptions:
     warmup_epochs : epochs of linear rise.
     weight_decay : as the optimiser understands it.
     clip_norm : largest norm of all gradients together; 0 does not limit it.
-    random_orientation : lay each training patch down in one of its eight orientations.
+    random_orientation : lay every training patch down in one of its eight orientations; ``augment.orientation`` does
+        so with the patches that are augmented.
     max_steps_per_epoch : where positive, an epoch ends after so many batches, each epoch on other pixels:
         the time it takes no longer grows with the number of labels.
     accumulate : batches whose gradients are averaged before the optimiser steps.
@@ -53,19 +54,22 @@ class FitOptions:
     schedule: str = "cosine"
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "accumulate"):
-            if getattr(self, name) < 1:
-                raise InputError(f"fit.{name} is {getattr(self, name)}; expected at least 1.")
-        if not self.learning_rate > 0:
-            raise InputError(f"fit.learning_rate is {self.learning_rate}; expected a number above 0.")
-        for name, known in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
-            if getattr(self, name) not in known:
-                raise unknown_name(f"fit.{name}", getattr(self, name), known)
-        for name in ("clip_norm", "final_learning_rate", "warmup_epochs", "weight_decay", "max_steps_per_epoch"):
-            if not getattr(self, name) >= 0:
-                raise InputError(f"fit.{name} is {getattr(self, name)}; expected at least 0.")
-        if self.curriculum_epochs < 0:
-            raise InputError(f"fit.curriculum_epochs is {self.curriculum_epochs}; expected at least 0.")
+        check_numbers(
+            "fit.", least=1, whole=True, epochs=self.epochs, batch_size=self.batch_size, accumulate=self.accumulate
+        )
+        check_numbers(
+            "fit.",
+            least=0,
+            whole=True,
+            warmup_epochs=self.warmup_epochs,
+            max_steps_per_epoch=self.max_steps_per_epoch,
+            curriculum_epochs=self.curriculum_epochs,
+        )
+        check_numbers("fit.", above=0, learning_rate=self.learning_rate)
+        check_numbers("fit.", least=0, final_learning_rate=self.final_learning_rate, clip_norm=self.clip_norm)
+        check_numbers("fit.", least=0, weight_decay=self.weight_decay)
+        check_name("fit.optimizer", self.optimizer, OPTIMIZERS)
+        check_name("fit.schedule", self.schedule, SCHEDULES)
 
     def batches_per_epoch(self, n_pixels: int) -> int:
         """Batches that an epoch over ``n_pixels`` training pixels takes.

@@ -12,13 +12,15 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import log_softmax
 
-from hsilib.errors import InputError, unknown_name
+from hsilib.checks import check_name, check_numbers
 
 LOSSES = ("cross-entropy", "focal")
 LARGEST_CLASS_WEIGHT = 10.0
 SMALLEST_GAMMA = 1.0
 GAMMA_DECAY = 0.99
 GAMMA_DECAY_STEPS = 100
+CONFIDENT = 0.7  # a sample whose label has more than this probability counts more …
+CONFIDENCE_FACTOR = 0.1  # … by this share, while the warm-up curriculum lasts
 
 
 @dataclass(frozen=True)
@@ -40,14 +42,10 @@ class LossOptions:
     class_weights: bool = False
 
     def __post_init__(self) -> None:
-        if self.name not in LOSSES:
-            raise unknown_name("fit.loss.name", self.name, LOSSES)
-        if not self.alpha > 0:
-            raise InputError(f"fit.loss.alpha is {self.alpha}; expected a number above 0.")
-        if not self.gamma >= SMALLEST_GAMMA:
-            raise InputError(f"fit.loss.gamma is {self.gamma}; expected at least {SMALLEST_GAMMA}, where it ends.")
-        if not 0 <= self.label_smoothing < 1:
-            raise InputError(f"fit.loss.label_smoothing is {self.label_smoothing}; expected at least 0 and below 1.")
+        check_name("fit.loss.name", self.name, LOSSES)
+        check_numbers("fit.loss.", above=0, alpha=self.alpha)
+        check_numbers("fit.loss.", least=SMALLEST_GAMMA, gamma=self.gamma)  # where `gamma_at` ends
+        check_numbers("fit.loss.", least=0, below=1, label_smoothing=self.label_smoothing)
 
 
 def class_weights(train_labels: NDArray[np.int64], n_classes: int) -> NDArray[np.float32]:
@@ -106,12 +104,14 @@ def sample_losses(
     return focal_loss(logits, targets, options.alpha, gamma_at(step, options.gamma), weights)
 
 
-CONFIDENT = 0.7
-CONFIDENCE_FACTOR = 0.1
-
-
 def confidence_weighted_mean(losses: torch.Tensor, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Mean of ``losses`` (N,) plus 0.1 · confidence loss.
+    """Mean of ``losses`` (N,) plus 0.1 · confidence loss: what the warm-up curriculum makes of a batch.
+
+    The description says: over the first 20 epochs samples with a confidence above 0.7 count more, and the loss is
+    "base + 0.1 · confidence loss"; the confidence loss itself is left open. Our reading: the confidence of a sample
+    is the probability that the model gives to its label, which is small for a sample it is sure of and wrong about;
+    the confidence loss is the base loss summed over the confident samples, divided by the size of the batch. So a
+    confident sample has weight 1.1 and every other 1.
 
     Parameters
     ----------

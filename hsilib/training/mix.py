@@ -17,13 +17,13 @@ What is drawn is apart from how it is applied.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from hsilib.errors import InputError, unknown_name
+from hsilib.checks import check_name, check_numbers
+from hsilib.errors import InputError
 
 VARIANTS = ("plain", "spectral", "manifold")
 
@@ -47,21 +47,16 @@ class MixOptions:
     cutmix_alpha: float = 1.0
 
     def __post_init__(self) -> None:
-        for name in ("mixup", "cutmix"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise InputError(f"mix.{name} is {getattr(self, name)}; expected a probability, 0 to 1.")
+        check_numbers("fit.mix.", least=0, most=1, mixup=self.mixup, cutmix=self.cutmix)
+        check_numbers("fit.mix.", above=0, mixup_alpha=self.mixup_alpha, cutmix_alpha=self.cutmix_alpha)
         if self.mixup + self.cutmix > 1:
             raise InputError(
-                f"mix.mixup and mix.cutmix are {self.mixup} and {self.cutmix}; expected 1 together at most."
+                f"fit.mix.mixup and fit.mix.cutmix are {self.mixup} and {self.cutmix}; expected 1 together at most."
             )
-        for name in ("mixup_alpha", "cutmix_alpha"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise InputError(f"mix.{name} is {getattr(self, name)}; expected a number above 0.")
         if not self.variants:
-            raise InputError(f"mix.variants is empty; expected some of {', '.join(VARIANTS)}, or mix.mixup=0.")
+            raise InputError(f"fit.mix.variants is empty; expected some of {', '.join(VARIANTS)}, or fit.mix.mixup=0.")
         for name in self.variants:
-            if name not in VARIANTS:
-                raise unknown_name("mix.variants", str(name), VARIANTS)
+            check_name("fit.mix.variants", str(name), VARIANTS)
 
 
 @dataclass(frozen=True, eq=False)

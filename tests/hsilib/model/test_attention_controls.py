@@ -14,9 +14,8 @@ from hsilib.model.attention import (
     ConstantPhase,
     QuantumInspiredAttention,
     SqueezeExcitation,
-    create_attention,
 )
-from hsilib.model.dual_branch import FUSIONS
+from hsilib.model.dual_branch import FUSIONS, SpatialEncoder, SpectralEncoder
 from hsilib.registry import create_model
 from tests.helpers import SMALL, make_nontrivial
 
@@ -69,14 +68,14 @@ def test_the_constant_phase_starts_at_zero_and_does_not_depend_on_its_input() ->
 
 
 def test_none_is_the_identity_without_parameters() -> None:
-    layer = create_attention("none", 6)
+    layer = ATTENTIONS["none"](6)
     assert torch.equal(layer(features(6)), features(6))
     assert size(layer) == 0
     assert not layer.state_dict()
 
 
 def test_names() -> None:
-    kinds = {name: type(create_attention(name, 8)) for name in ATTENTIONS}
+    kinds = {name: type(ATTENTIONS[name](8)) for name in ATTENTIONS}
     assert kinds == {
         "quantum": QuantumInspiredAttention,
         "squeeze-excitation": SqueezeExcitation,
@@ -86,8 +85,9 @@ def test_names() -> None:
 
 
 def test_an_unknown_name_gets_the_nearest_one() -> None:
-    with pytest.raises(InputError, match="unknown attention 'quantom': did you mean quantum"):
-        create_attention("quantom", 8)
+    for encoder in (SpectralEncoder, SpatialEncoder):
+        with pytest.raises(InputError, match="unknown attention 'quantom': did you mean quantum"):
+            encoder(6, attention="quantom")
     with pytest.raises(InputError, match="unknown attention 'quantom'"):
         create_model("dual-branch", 6, 3, attention="quantom")
     with pytest.raises(InputError, match="unknown fusion 'concat': did you mean concatenation"):

@@ -7,7 +7,7 @@ import torch
 from torch.nn.functional import conv2d
 
 from hsilib.errors import InputError
-from hsilib.model.dual_branch import FUSIONS, ConcatenationFusion, TemperatureFusion, create_fusion
+from hsilib.model.dual_branch import FUSIONS, ConcatenationFusion, DualBranch, TemperatureFusion
 
 
 def a_fusion() -> tuple[TemperatureFusion, torch.Tensor, torch.Tensor]:
@@ -104,8 +104,8 @@ def test_concatenation_is_temperature_fusion_that_ignores_its_gate() -> None:
 
 
 def test_a_fixed_temperature_is_saved_but_not_learned() -> None:
-    learned = create_fusion("temperature", 5, 3, 4).double()
-    fixed = create_fusion("fixed-temperature", 5, 3, 4).double()
+    learned = FUSIONS["temperature"](5, 3, 4).double()
+    fixed = FUSIONS["fixed-temperature"](5, 3, 4).double()
     _, spectral, spatial = a_fusion()
     assert learned.state_dict().keys() == fixed.state_dict().keys()
     assert "temperature" not in dict(fixed.named_parameters())
@@ -135,7 +135,7 @@ def test_the_temperature_can_be_absorbed_by_the_weights(temperature: float) -> N
 @pytest.mark.parametrize("name", FUSIONS)
 def test_every_fusion_keeps_pixels_apart(name: str) -> None:
     torch.manual_seed(0)
-    fusion = create_fusion(name, 5, 3, 4)
+    fusion = FUSIONS[name](5, 3, 4)
     spectral, spatial = torch.randn(2, 5, 3, 2), torch.randn(2, 3, 3, 2)
     fused = fusion(spectral, spatial)
     assert fused.shape == (2, 4, 3, 2)
@@ -145,4 +145,4 @@ def test_every_fusion_keeps_pixels_apart(name: str) -> None:
 
 def test_an_unknown_fusion_gets_the_nearest_name() -> None:
     with pytest.raises(InputError, match="unknown fusion 'concat': did you mean concatenation"):
-        create_fusion("concat", 5, 3, 4)
+        DualBranch(6, 3, fusion="concat")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -296,7 +297,9 @@ def test_noise_comes_last_and_gain_before_smoothing() -> None:
     ],
 )
 def test_wrong_strengths_are_named(name: str, value: Any) -> None:
-    with pytest.raises(InputError, match=rf"augment\.{name} is"):
+    pairs = r"two numbers above 0, the smaller one first"
+    wanted = pairs if isinstance(value, tuple) else "a number, at least 0" + " and at most 1" * (name != "noise")
+    with pytest.raises(InputError, match=rf"^fit\.augment\.{name} is {re.escape(str(value))}; expected {wanted}\.$"):
         AugmentOptions(**{name: value})
 
 

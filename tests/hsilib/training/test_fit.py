@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -95,19 +96,18 @@ def test_a_cosine_of_one_step_and_steps_beyond_the_end() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    ("names", "values", "wanted"),
     [
-        *({name: 0} for name in ("epochs", "batch_size", "accumulate")),
-        *({"learning_rate": value} for value in (0.0, math.nan)),
-        *({"clip_norm": value} for value in (-1.0, math.nan)),
-        *({name: -1} for name in ("final_learning_rate", "warmup_epochs", "weight_decay", "max_steps_per_epoch")),
-        {"curriculum_epochs": -1},
+        (("epochs", "batch_size", "accumulate"), (0, 2.5), "a whole number, at least 1"),
+        (("warmup_epochs", "max_steps_per_epoch", "curriculum_epochs"), (-1, 0.5), "a whole number, at least 0"),
+        (("learning_rate",), (0.0, math.nan, math.inf), "a number, above 0"),
+        (("clip_norm", "final_learning_rate", "weight_decay"), (-1.0, math.nan), "a number, at least 0"),
     ],
-    ids=str,
 )
-def test_settings_that_mean_nothing(wrong: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match=rf"fit\.{next(iter(wrong))} is .*; expected"):
-        FitOptions(**wrong)
+def test_settings_that_mean_nothing(names: tuple[str, ...], values: tuple[float, ...], wanted: str) -> None:
+    for name, value in product(names, values):
+        with pytest.raises(InputError, match=rf"^fit\.{name} is {value}; expected {wanted}\.$"):
+            FitOptions(**{name: value})  # type: ignore[arg-type]
 
 
 def test_batches_of_an_epoch() -> None:

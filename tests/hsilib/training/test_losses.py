@@ -177,7 +177,10 @@ def test_smoothing_moves_mass_and_keeps_the_sum() -> None:
     ids=str,
 )
 def test_settings_that_mean_nothing(wrong: dict[str, float]) -> None:
-    with pytest.raises(InputError, match=r"fit\.loss\." if "name" not in wrong else "focus"):
+    (name, value), *_ = wrong.items()
+    wanted = {"alpha": "above 0", "gamma": r"at least 1\.0", "label_smoothing": "at least 0 and below 1"}
+    sentence = rf"^fit\.loss\.{name} is {value}; expected a number, {wanted.get(name)}\.$"
+    with pytest.raises(InputError, match="focus" if name == "name" else sentence):
         LossOptions(**wrong)  # type: ignore[arg-type]
 
 

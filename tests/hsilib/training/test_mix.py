@@ -200,13 +200,13 @@ def test_a_single_sample_is_its_own_partner() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"mixup": -0.1}, r"mix\.mixup is"),
-        ({"cutmix": 1.5}, r"mix\.cutmix is"),
+        ({"mixup": -0.1}, r"fit\.mix\.mixup is -0\.1; expected a number, at least 0 and at most 1"),
+        ({"cutmix": 1.5}, r"fit\.mix\.cutmix is 1\.5; expected a number, at least 0 and at most 1"),
         ({"mixup": 0.6, "cutmix": 0.6}, r"1 together at most"),
-        ({"mixup_alpha": 0.0}, r"mix\.mixup_alpha is"),
-        ({"cutmix_alpha": float("nan")}, r"mix\.cutmix_alpha is"),
-        ({"variants": ()}, r"mix\.variants is empty"),
-        ({"variants": ("spectra",)}, r"unknown mix\.variants 'spectra': did you mean spectral"),
+        ({"mixup_alpha": 0.0}, r"fit\.mix\.mixup_alpha is 0\.0; expected a number, above 0"),
+        ({"cutmix_alpha": float("nan")}, r"fit\.mix\.cutmix_alpha is nan; expected a number, above 0"),
+        ({"variants": ()}, r"fit\.mix\.variants is empty"),
+        ({"variants": ("spectra",)}, r"unknown fit\.mix\.variants 'spectra': did you mean spectral"),
     ],
 )
 def test_wrong_options_are_named(options: dict[str, Any], message: str) -> None:
