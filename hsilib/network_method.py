@@ -40,7 +40,7 @@ class NetworkOptions:
     model : the network's own arguments, such as ``patch_size`` or ``spectral_width``.
     pretrain : the self-supervised stages before the training.
     fit : the training loop's settings.
-    spectral_train : a curriculum over principal components and patch sizes, for any network.
+    spectral_train : a schedule of principal components and patch sizes, for any network.
     tta : views of the scene that are averaged at the end; 0, 8 or 16.
     """
 

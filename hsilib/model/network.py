@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 import torch
 from torch import nn
+from torch.func import functional_call
 from torch.nn.functional import conv2d
 
 from hsilib.checks import is_whole
@@ -153,3 +155,25 @@ def smallest_patch(model: Network) -> int:
             break
         smallest = patch_size
     return smallest
+
+
+def call_with(tensors: Mapping[str, torch.Tensor], module: nn.Module, method: str, *arguments: torch.Tensor) -> Any:
+    """What ``module.method(*arguments)`` returns where ``tensors`` stand for its parameters and buffers.
+
+    Parameters
+    ----------
+    tensors : by the names of the module's ``state_dict``; what is not among them stays the module's own. A buffer
+        that the method changes in place, such as a BatchNorm's statistics, is changed in ``tensors``.
+    """
+    return functional_call(_Method(module, method), {f"module.{k}": tensor for k, tensor in tensors.items()}, arguments)
+
+
+class _Method(nn.Module):
+    """A method of a module as a module, which is all that `functional_call` can call."""
+
+    def __init__(self, module: nn.Module, method: str) -> None:
+        super().__init__()
+        self.module, self.method = module, method
+
+    def forward(self, *arguments: torch.Tensor) -> Any:
+        return getattr(self.module, self.method)(*arguments)

@@ -1,4 +1,4 @@
-"""SpectralTrain (description, B): a curriculum from few principal components and small patches to many and large ones.
+"""SpectralTrain: a schedule from few principal components and small patches to many and large ones.
 
 The description: stage i of N trains on k_i principal components and spatial size B_i, both growing, within a budget
 of β times the full training; independent of architecture, optimiser and loss. Its N, k_i, B_i and β are not known
@@ -8,8 +8,8 @@ to us, so the schedule here is ours:
   whitened, unless the network's own recipe does: a rotation of the spectra is as easy to learn from as the bands,
   while whitening blows up the noise of the last components;
 - the last stage has all components that the network ends with, and its full patch;
-- the budget is counted in epochs. Learning rate, warm-up and the curriculum of confident samples run over the
-  shrunken training as a whole, not stage by stage. The focal loss's γ falls with the optimiser's steps as always
+- the budget is counted in epochs. Learning rate, warm-up and the warm-up curriculum run over the shrunken training
+  as a whole, not stage by stage. The focal loss's γ falls with the optimiser's steps as always
   (`losses.gamma_at`), so after fewer steps it ends higher;
 - no patch is smaller than the network's smallest. Where weights depend on the patch size, all stages have the same;
 - augmentation and MixUp change what a stage sees: what else they do to bands, they do to components here.
@@ -33,12 +33,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
-from torch.func import functional_call
 
+from hsilib.checks import check_name, check_numbers
 from hsilib.data.patches import PatchSampler
-from hsilib.errors import InputError, unknown_name
-from hsilib.model.network import Network, smallest_patch
+from hsilib.errors import InputError
+from hsilib.model.network import Network, call_with, smallest_patch
 from hsilib.training.fit_options import FitOptions
 
 GROWTHS = ("linear", "geometric", "equal-compute")
@@ -47,7 +46,7 @@ SCALING = {"band_mean", "band_scale", "projection"}  # of the raw scene; a stage
 
 @dataclass(frozen=True)
 class SpectralTrainOptions:
-    """Settings of the curriculum; off by default.
+    """Settings of the schedule; off by default.
 
     Attributes
     ----------
@@ -68,16 +67,11 @@ class SpectralTrainOptions:
     growth: str = "geometric"
 
     def __post_init__(self) -> None:
-        if self.stages < 0:
-            raise InputError(f"spectral_train.stages is {self.stages}; expected 0 (off) or more.")
-        for name in ("budget", "first_patch"):
-            if not 0 < getattr(self, name) <= 1:
-                raise InputError(f"spectral_train.{name} is {getattr(self, name)}; expected above 0 and at most 1.")
-        for name in ("components", "first_components"):
-            if getattr(self, name) < 1:
-                raise InputError(f"spectral_train.{name} is {getattr(self, name)}; expected at least 1.")
-        if self.growth not in GROWTHS:
-            raise unknown_name("spectral_train.growth", self.growth, GROWTHS)
+        check_numbers("spectral_train.", least=0, whole=True, stages=self.stages)
+        check_numbers("spectral_train.", least=1, whole=True, components=self.components)
+        check_numbers("spectral_train.", least=1, whole=True, first_components=self.first_components)
+        check_numbers("spectral_train.", above=0, most=1, budget=self.budget, first_patch=self.first_patch)
+        check_name("spectral_train.growth", self.growth, GROWTHS)
 
 
 @dataclass(frozen=True)
@@ -101,7 +95,7 @@ def plan_stages(
 
     Raises
     ------
-    InputError : the budget has fewer epochs than stages, or the curriculum would begin with more components.
+    InputError : the budget has fewer epochs than stages, or the schedule would begin with more components.
     """
     total = max(1, round(options.budget * epochs))
     if total < options.stages:
@@ -162,25 +156,23 @@ class StageNetwork:
                     f"is no part of it; set other stages with spectral_train.components, first_components or growth."
                 )
         self.n_bands, self.n_classes, self.patch_size = components, full.n_classes, patch_size
-        self._features = _Part(self.small, "forward_features")
-        self._head = _Part(self.small, "forward_head")
 
     def weights(self) -> dict[str, torch.Tensor]:
         """Name → view of the full network's parameter or buffer, cut to the size of this stage."""
         own = dict(self.full.named_parameters()) | dict(self.full.named_buffers())
         return {
-            f"network.{name}": own[name][tuple(slice(n) for n in value.shape)]
+            name: own[name][tuple(slice(n) for n in value.shape)]
             for name, value in self.small.state_dict().items()
             if name not in SCALING
         }
 
     def forward_features(self, x: torch.Tensor) -> torch.Tensor:
         """(N, k_i, B_i, B_i) → features (N, F, 1, 1)."""
-        return functional_call(self._features, self.weights(), (x,))
+        return call_with(self.weights(), self.small, "forward_features", x)
 
     def forward_head(self, features: torch.Tensor) -> torch.Tensor:
         """(N, F, 1, 1) → logits (N, K, 1, 1)."""
-        return functional_call(self._head, self.weights(), (features,))
+        return call_with(self.weights(), self.small, "forward_head", features)
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """(N, k_i, B_i, B_i) → logits (N, K)."""
@@ -193,17 +185,6 @@ class StageNetwork:
     def eval(self) -> None:
         """As of a module."""
         self.small.eval()
-
-
-class _Part(nn.Module):
-    """One method of a network as a module, which is what `functional_call` calls."""
-
-    def __init__(self, network: Network, method: str) -> None:
-        super().__init__()
-        self.network, self.method = network, method
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return getattr(self.network, self.method)(x)
 
 
 class SpectralSchedule:

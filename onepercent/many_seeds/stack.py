@@ -10,7 +10,9 @@ from collections.abc import Sequence
 
 import torch
 from torch import nn
-from torch.func import functional_call, stack_module_state, vmap
+from torch.func import stack_module_state, vmap
+
+from hsilib.model.network import call_with
 
 
 def has_recurrent_layers(module: nn.Module) -> bool:
@@ -48,18 +50,11 @@ class Stack:
 
         Each module has random numbers of its own, as for dropout. They are not those that it would draw alone.
         """
-        called = _Call(self.modules[0], method)
-        parameters, buffers = (
-            {f"module.{name}": tensor for name, tensor in tensors.items()}
-            for tensors in (self.parameters, self.buffers)
-        )
 
-        def single(
-            parameters: dict[str, torch.Tensor], buffers: dict[str, torch.Tensor], *arguments: torch.Tensor
-        ) -> torch.Tensor:
-            return functional_call(called, (parameters, buffers), arguments)
+        def single(tensors: dict[str, torch.Tensor], *arguments: torch.Tensor) -> torch.Tensor:
+            return call_with(tensors, self.modules[0], method, *arguments)
 
-        return vmap(single, randomness="different")(parameters, buffers, *arguments)
+        return vmap(single, randomness="different")({**self.parameters, **self.buffers}, *arguments)
 
     def train(self, mode: bool = True) -> None:
         """Training or evaluation mode, for all."""
@@ -72,18 +67,6 @@ class Stack:
             for module in self.modules:
                 tensor = _tensor(module, name)
                 tensor.data = tensor.data.clone()
-
-
-class _Call(nn.Module):
-    """A method of a module as a module, which is all that `functional_call` can call."""
-
-    def __init__(self, module: nn.Module, method: str) -> None:
-        super().__init__()
-        self.module, self.method = module, method
-
-    def forward(self, *arguments: torch.Tensor) -> torch.Tensor:
-        """What the method returns."""
-        return getattr(self.module, self.method)(*arguments)
 
 
 def _tensor(module: nn.Module, name: str) -> torch.Tensor:

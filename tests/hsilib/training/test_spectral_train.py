@@ -1,4 +1,4 @@
-"""The curriculum over components and patches: its plan in closed form, its networks as parts of the full one."""
+"""The schedule over components and patches: its plan in closed form, its networks as parts of the full one."""
 
 from __future__ import annotations
 
@@ -70,13 +70,24 @@ def test_what_every_plan_keeps(growth: str, stages: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong",
-    [{"stages": -1}, {"budget": 0.0}, {"budget": 1.1}, {"first_patch": 0.0}, {"components": 0}, {"growth": "linaer"}],
-    ids=str,
+    ("name", "value", "wanted"),
+    [
+        ("stages", -1, "a whole number, at least 0"),
+        ("budget", 0.0, "a number, above 0 and at most 1"),
+        ("budget", 1.1, "a number, above 0 and at most 1"),
+        ("first_patch", 0.0, "a number, above 0 and at most 1"),
+        ("components", 0, "a whole number, at least 1"),
+        ("first_components", 0, "a whole number, at least 1"),
+    ],
 )
-def test_settings_that_mean_nothing(wrong: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match=next(iter(wrong))):
-        SpectralTrainOptions(**wrong)
+def test_settings_that_mean_nothing(name: str, value: float, wanted: str) -> None:
+    with pytest.raises(InputError, match=rf"^spectral_train\.{name} is {value}; expected {wanted}\.$"):
+        SpectralTrainOptions(**{name: value})  # type: ignore[arg-type]
+
+
+def test_an_unknown_growth_gets_the_nearest() -> None:
+    with pytest.raises(InputError, match=r"unknown spectral_train\.growth 'linaer': did you mean linear"):
+        SpectralTrainOptions(growth="linaer")
 
 
 def test_plans_that_cannot_be() -> None:

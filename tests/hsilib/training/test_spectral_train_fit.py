@@ -1,4 +1,4 @@
-"""The training loop with a curriculum: which epoch can be the best, and what a killed training ends with."""
+"""The training loop of SpectralTrain: which epoch can be the best, and what a killed training ends with."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def test_a_stack_is_each_network_alone(tiny: Scene) -> None:
         assert SEEDS_TOGETHER not in alone.seconds
 
 
-@pytest.mark.parametrize("why", ["sizes", "recurrent", "stage", "curriculum", "one", "no networks"])
+@pytest.mark.parametrize("why", ["sizes", "recurrent", "stage", "schedule", "one", "no networks"])
 def test_what_cannot_be_stacked_is_fitted_one_after_the_other(
     tiny: Scene, monkeypatch: pytest.MonkeyPatch, why: str
 ) -> None:
@@ -83,9 +83,9 @@ def test_what_cannot_be_stacked_is_fitted_one_after_the_other(
     options = small_network()
     if why == "recurrent":
         options = replace(options, network="recurrent", model={})
-    if why == "curriculum":
-        curriculum = SpectralTrainOptions(stages=2, components=4, first_components=2)
-        options = replace(small_network(epochs=4), spectral_train=curriculum)
+    if why == "schedule":
+        spectral_train = SpectralTrainOptions(stages=2, components=4, first_components=2)
+        options = replace(small_network(epochs=4), spectral_train=spectral_train)
     if why == "stage":
         monkeypatch.setattr(together, "STACKED_STAGES", ("rm-ssl",))
         options = replace(options, pretrain=PretrainOptions(mr_ssl=True, epochs=1))
