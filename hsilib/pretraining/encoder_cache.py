@@ -1,14 +1,14 @@
 """Pre-trained encoders on disk, found again by what they were made from.
 
-A stage is a function of the encoder it starts from, the scene, the positions, its settings and a seed. The
-file's name is a hash of all of these, so a run that starts from the same finds the result of another.
+A stage is a function of the encoder it starts from, the scene, the samples, its settings and a seed. The file's
+name is a hash of all of these, so a run that starts from the same finds the result of another.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,6 @@ from torch import nn
 
 from hsilib.data.patches import PatchSampler
 from hsilib.files import write_atomically
-from hsilib.model.network import Network
 
 VERSION = 1  # raise it when a stage computes something else, so that older files are not found
 
@@ -35,7 +34,7 @@ class StageReport:
     seconds : what it cost when it was computed.
     from_cache : it was not computed now.
     loss : mean loss of each epoch.
-    held_out : what it reaches on positions that it was not trained on. RM-SSL: ``rotation_accuracy``; MR-SSL:
+    held_out : what it reaches on pixels that it was not trained on. RM-SSL: ``rotation_accuracy``; MR-SSL:
         ``masked_rmse`` and ``band_mean_rmse``; CMTSSL: the share of jigsaws solved.
     """
 
@@ -46,14 +45,8 @@ class StageReport:
     held_out: dict[str, float]
 
 
-def pretrained_key(
-    stage: str,
-    settings: tuple[float, ...],
-    model: Network,
-    encoder: nn.Module,
-    sampler: PatchSampler,
-    positions: Iterable[torch.Tensor],
-    seed: int,
+def encoder_key(
+    plain: tuple[object, ...], encoder: nn.Module, sampler: PatchSampler, tensors: Sequence[torch.Tensor]
 ) -> str:
     """Hash of everything that the result of a stage depends on.
 
@@ -62,22 +55,21 @@ def pretrained_key(
 
     Parameters
     ----------
-    settings : numbers of the stage. model : its standardisation and projection. encoder : as the stage starts from it.
-    positions : flat indices of the samples and of the held-out pixels.
+    plain : the stage's name, its settings, its seed. encoder : as the stage starts from it. sampler : of the scene.
+    tensors : what else it depends on: how values are standardised, and which pixels are sampled and held out.
     """
-    plain = (VERSION, stage, settings, seed, repr(encoder), torch.__version__, sampler.device.type, sampler.sha256())
-    digest = hashlib.sha256(repr(plain).encode())
-    weights = encoder.state_dict()
-    for name in sorted(weights):
+    kind = (VERSION, *plain, repr(encoder), torch.__version__, sampler.device.type, sampler.sha256())
+    digest = hashlib.sha256(repr(kind).encode())
+    weights = sorted(encoder.state_dict().items())
+    for name, _ in weights:
         digest.update(name.encode())
-    scaling = [model.band_mean, model.band_scale] + ([] if model.projection is None else [model.projection])
-    for tensor in (*scaling, *positions, *(weights[name] for name in sorted(weights))):
+    for tensor in (*tensors, *(weight for _, weight in weights)):
         digest.update(repr(tuple(tensor.shape)).encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
 
 
-def save_pretrained(path: Path, encoder: nn.Module, report: StageReport) -> None:
+def save_encoder(path: Path, encoder: nn.Module, report: StageReport) -> None:
     """Write the weights of ``encoder``, and ``report`` as JSON inside, to one ``.safetensors`` file.
 
     Raises
@@ -89,8 +81,8 @@ def save_pretrained(path: Path, encoder: nn.Module, report: StageReport) -> None
         stream.write(safetensors.torch.save(weights, metadata={"hsilib": json.dumps(asdict(report))}))
 
 
-def load_pretrained(path: Path, encoder: nn.Module) -> StageReport | None:
-    """Give ``encoder`` the weights of a file that `save_pretrained` wrote.
+def load_encoder(path: Path, encoder: nn.Module) -> StageReport | None:
+    """Give ``encoder`` the weights of a file that `save_encoder` wrote.
 
     Returns
     -------

@@ -13,16 +13,16 @@ from pathlib import Path
 
 import torch
 
+from hsilib.checks import check_numbers
 from hsilib.data.patches import PatchSampler
 from hsilib.data.splits import Split
-from hsilib.errors import InputError
 from hsilib.files import ensure_writable
 from hsilib.model.network import Network
 from hsilib.pretraining.cmtssl import JigsawPretext, easiest
-from hsilib.pretraining.encoder_cache import StageReport, load_pretrained, pretrained_key, save_pretrained
+from hsilib.pretraining.encoder_cache import StageReport, encoder_key, load_encoder, save_encoder
 from hsilib.pretraining.mr_ssl import MaskedPretext
 from hsilib.pretraining.rm_ssl import RotationPretext
-from hsilib.pretraining.samples import draw_positions
+from hsilib.pretraining.samples import draw_samples
 from hsilib.progress import progress
 from hsilib.training.device import autocast, gradient_scaler, own_randomness
 
@@ -55,15 +55,13 @@ class PretrainOptions:
     weight_decay: float = 1e-6
 
     def __post_init__(self) -> None:
+        check_numbers("pretrain.", least=1, whole=True, epochs=self.epochs)
         # A BatchNorm has no spread to divide by where a batch is one sample.
-        for name, least in (("epochs", 1), ("batch_size", 2)):
-            if getattr(self, name) < least:
-                raise InputError(f"pretrain.{name} is {getattr(self, name)}; expected at least {least}.")
-        for name in ("rm_learning_rate", "mr_learning_rate", "cmtssl_learning_rate"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"pretrain.{name} is {getattr(self, name)}; expected a number above 0.")
-        if not self.weight_decay >= 0:
-            raise InputError(f"pretrain.weight_decay is {self.weight_decay}; expected at least 0.")
+        check_numbers("pretrain.", least=2, whole=True, batch_size=self.batch_size)
+        check_numbers("pretrain.", above=0, rm_learning_rate=self.rm_learning_rate)
+        check_numbers("pretrain.", above=0, mr_learning_rate=self.mr_learning_rate)
+        check_numbers("pretrain.", above=0, cmtssl_learning_rate=self.cmtssl_learning_rate)
+        check_numbers("pretrain.", least=0, weight_decay=self.weight_decay)
 
     @property
     def stages(self) -> dict[str, float]:
@@ -89,7 +87,7 @@ def pretrain(
     ----------
     model : standardised, on the sampler's device.
     sampler : gives patches of the scene.
-    split : tells labelled from unlabelled positions; no label is read.
+    split : tells labelled from unlabelled pixels; no label is read.
     cache : folder of encoders pre-trained before. One that started from the same weights, on the same
         samples, scene and settings, is taken from there instead of being trained again.
 
@@ -99,94 +97,72 @@ def pretrain(
     """
     if options.stages and cache:
         ensure_writable(cache)
-    for stage in options.stages:
-        PRETEXTS[stage].encoder_of(model)  # complain before the first stage, not after it
-    return [
-        _run_stage(stage, learning_rate, model, sampler, split, options, seed, cache)
-        for stage, learning_rate in options.stages.items()
-    ]
+    for name in options.stages:
+        PRETEXTS[name].encoder_of(model)  # complain before the first stage, not after it
+    reports = []
+    for name, learning_rate in options.stages.items():
+        started = time.perf_counter()
+        stage = Stage(name, model, sampler, split, seed)
+        report = stage.look_up(options, cache) if cache else None
+        if report is None:
+            loss = train_stage(stage.pretext, stage.samples, learning_rate, options, stage.generator)
+            report = stage.finish(loss, started)
+        reports.append(report)
+    return reports
 
 
-def _run_stage(
-    stage: str,
-    learning_rate: float,
-    model: Network,
-    sampler: PatchSampler,
-    split: Split,
-    options: PretrainOptions,
-    seed: int,
-    cache: Path | None,
-) -> StageReport:
-    """One stage, trained or taken from the cache."""
-    started = time.perf_counter()
-    begun = begin_stage(stage, learning_rate, model, sampler, split, options, seed, cache)
-    if begun.report is not None:
-        return begun.report
-    loss = train_stage(begun.pretext, begun.samples, learning_rate, options, begun.generator)
-    return end_stage(begun, loss, started)
-
-
-@dataclass(frozen=True, eq=False)
-class BegunStage:
-    """A stage up to its training.
-
-    Attributes
-    ----------
-    pretext : the encoder with the stage's head. samples, held_out : flat indices, on the sampler's device.
-    generator : what the stage draws from. path : its file in the cache, or None.
-    report : of the cache, if the stage was found there; then there is nothing to train.
-    """
-
-    pretext: Pretext
-    samples: torch.Tensor
-    held_out: torch.Tensor
-    generator: torch.Generator
-    path: Path | None
-    report: StageReport | None
-
-
-def begin_stage(
-    stage: str,
-    learning_rate: float,
-    model: Network,
-    sampler: PatchSampler,
-    split: Split,
-    options: PretrainOptions,
-    seed: int,
-    cache: Path | None,
-) -> BegunStage:
-    """Draw positions and the head's weights; look into the cache."""
-    device = sampler.device
-    stage_seed = seed_of(stage, seed)
-    generator = torch.Generator().manual_seed(stage_seed)
-    samples, held_out = (positions.to(device) for positions in draw_positions(split, generator))
-    with own_randomness(stage_seed, device):  # for the weights of the head
-        pretext = PRETEXTS[stage](model, sampler)
-    path = report = None
-    if cache:
-        settings = (options.epochs, options.batch_size, learning_rate, options.weight_decay)
-        key = pretrained_key(stage, settings, model, pretext.encoder, sampler, (samples, held_out), seed)
-        path = cache / f"{stage}-{key[:16]}.safetensors"
-        report = load_pretrained(path, pretext.encoder)
-        if report is not None:
-            pretext.eval()  # as training leaves it
-    return BegunStage(pretext, samples, held_out, generator, path, report)
-
-
-def end_stage(begun: BegunStage, loss: list[float], started: float, together: int = 1) -> StageReport:
-    """Measure a trained stage and put it into the cache.
+class Stage:
+    """A stage of one network: an encoder with the stage's head, and what it learns from.
 
     Parameters
     ----------
-    loss : of each epoch. started : when the stage began, by `time.perf_counter`.
-    together : stages that shared that time.
+    name : of ``PRETEXTS``; the rest is as for `pretrain`.
+
+    Attributes
+    ----------
+    pretext : the encoder, which is the model's own, with a fresh head.
+    samples, held_out : flat indices of the pixels to train and to measure on, on the sampler's device.
+    generator : what the stage draws from.
     """
-    measured = begun.pretext.measure(begun.held_out, begun.generator)
-    seconds = (time.perf_counter() - started) / together
-    report = StageReport(begun.pretext.stage, seconds, False, loss, measured)
-    if begun.path:
-        save_pretrained(begun.path, begun.pretext.encoder, report)
-    return report
+
+    def __init__(self, name: str, model: Network, sampler: PatchSampler, split: Split, seed: int) -> None:
+        own_seed = seed_of(name, seed)
+        self.generator = torch.Generator().manual_seed(own_seed)
+        self.samples, self.held_out = (pixels.to(sampler.device) for pixels in draw_samples(split, self.generator))
+        with own_randomness(own_seed, sampler.device):  # for the weights of the head
+            self.pretext = PRETEXTS[name](model, sampler)
+        self._model, self._seed = model, seed
+        self._path: Path | None = None
+
+    def look_up(self, options: PretrainOptions, cache: Path) -> StageReport | None:
+        """The report of the same stage where ``cache`` has it, whose weights the encoder takes over; else None.
+
+        It has to be asked before the training, which `finish` then keeps there.
+        """
+        name, encoder = self.pretext.stage, self.pretext.encoder
+        settings = (options.epochs, options.batch_size, options.stages[name], options.weight_decay)
+        scaling = [self._model.band_mean, self._model.band_scale, self._model.projection]
+        tensors = [tensor for tensor in (*scaling, self.samples, self.held_out) if tensor is not None]
+        key = encoder_key((name, settings, self._seed), encoder, self.pretext.sampler, tensors)
+        self._path = cache / f"{name}-{key[:16]}.safetensors"
+        report = load_encoder(self._path, encoder)
+        if report is not None:
+            self.pretext.eval()  # as training leaves it
+        return report
+
+    def finish(self, loss: list[float], started: float, together: int = 1) -> StageReport:
+        """Measure what was trained and put it into the cache, if there is one.
+
+        Parameters
+        ----------
+        loss : of each epoch. started : when the stage began, by `time.perf_counter`.
+        together : stages that shared that time.
+        """
+        measured = self.pretext.measure(self.held_out, self.generator)
+        report = StageReport(self.pretext.stage, (time.perf_counter() - started) / together, False, loss, measured)
+        if self._path:
+            save_encoder(self._path, self.pretext.encoder, report)
+        return report
 
 
 def train_stage(

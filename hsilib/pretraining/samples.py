@@ -18,12 +18,12 @@ def sample_count(n_pixels: int) -> int:
     return min(max(round(SAMPLED_SHARE * n_pixels), FEWEST_SAMPLES), MOST_SAMPLES)
 
 
-def draw_positions(split: Split, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
-    """Flat indices of the samples and of 256 other positions to measure on, both 70 % labelled.
+def draw_samples(split: Split, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    """Flat indices of the samples and of 256 other pixels to measure on, both 70 % labelled.
 
     Labelled are the training, validation and test positions of the split. Where one kind runs out, the
     other fills up. A scene that is too small for all gives a fifth of its pixels to measure on and the
-    rest as samples. The patches of the held-out positions overlap those of the samples.
+    rest as samples. The patches of the held-out pixels overlap those of the samples.
     """
     n_pixels = split.shape[0] * split.shape[1]
     labelled = np.unique(np.concatenate([split.train, split.val, split.test]))

@@ -13,7 +13,7 @@ from hsilib.data.splits import Split
 from hsilib.files import ensure_writable
 from hsilib.model.network import Network
 from hsilib.pretraining.encoder_cache import StageReport
-from hsilib.pretraining.pretrain import PRETEXTS, BegunStage, PretrainOptions, begin_stage, end_stage
+from hsilib.pretraining.pretrain import PRETEXTS, PretrainOptions, Stage
 from hsilib.progress import progress
 from hsilib.training.device import autocast, gradient_scaler
 from onepercent.many_seeds.stack import Stack
@@ -45,23 +45,22 @@ def pretrain_stacked(
     """
     if options.stages and cache:
         ensure_writable(cache)
-    for stage in options.stages:
-        PRETEXTS[stage].encoder_of(models[0])
+    for name in options.stages:
+        PRETEXTS[name].encoder_of(models[0])
     reports: list[list[StageReport]] = [[] for _ in models]
-    for stage, learning_rate in options.stages.items():
+    for name, learning_rate in options.stages.items():
         started = time.perf_counter()
-        begun = [
-            begin_stage(stage, learning_rate, model, sampler, split, options, seed, cache)
-            for model, split, seed in zip(models, splits, seeds, strict=True)
-        ]
-        missing = [one for one in begun if one.report is None]
+        each = zip(models, splits, seeds, strict=True)
+        stages = [Stage(name, model, sampler, split, seed) for model, split, seed in each]
+        found = [stage.look_up(options, cache) if cache else None for stage in stages]
+        missing = [stage for stage, report in zip(stages, found, strict=True) if report is None]
         losses = iter(_train(missing, learning_rate, options) if missing else [])
-        for one, own in zip(begun, reports, strict=True):
-            own.append(one.report or end_stage(one, next(losses), started, len(missing)))
+        for stage, report, own in zip(stages, found, reports, strict=True):
+            own.append(report or stage.finish(next(losses), started, len(missing)))
     return reports
 
 
-def _train(stages: Sequence[BegunStage], learning_rate: float, options: PretrainOptions) -> list[list[float]]:
+def _train(stages: Sequence[Stage], learning_rate: float, options: PretrainOptions) -> list[list[float]]:
     """`train_stage` for all; the mean loss of each epoch, seed by seed."""
     stack = Stack([stage.pretext for stage in stages])
     samples = torch.stack([stage.samples for stage in stages])

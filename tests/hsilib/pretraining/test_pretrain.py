@@ -21,7 +21,7 @@ from hsilib.pretraining.encoder_cache import StageReport
 from hsilib.pretraining.mr_ssl import MaskedPretext
 from hsilib.pretraining.pretrain import PretrainOptions, pretrain, train_stage
 from hsilib.pretraining.rm_ssl import RotationPretext
-from hsilib.pretraining.samples import draw_positions, sample_count
+from hsilib.pretraining.samples import draw_samples, sample_count
 from hsilib.registry import create_model
 from tests.helpers import SMALL, scene_of
 
@@ -69,7 +69,7 @@ def test_samples_by_scene_size(n_pixels: int, samples: int) -> None:
 @pytest.mark.parametrize("n_labelled", [3000, 10249, 20000])
 def test_seventy_percent_of_the_samples_are_labelled_and_none_is_held_out(n_labelled: int) -> None:
     split = a_split(145, 145, n_labelled)
-    samples, held_out = draw_positions(split, torch.Generator().manual_seed(0))
+    samples, held_out = draw_samples(split, torch.Generator().manual_seed(0))
     labelled = np.concatenate([split.train, split.val, split.test])
     assert (len(samples), len(held_out)) == (1051, 256)
     assert np.isin(samples, labelled).sum() == round(0.7 * 1051)
@@ -81,7 +81,7 @@ def test_seventy_percent_of_the_samples_are_labelled_and_none_is_held_out(n_labe
 
 def test_positions_come_from_all_three_parts_of_the_split() -> None:
     split = a_split(145, 145, 10_000)
-    samples, _ = draw_positions(split, torch.Generator().manual_seed(0))
+    samples, _ = draw_samples(split, torch.Generator().manual_seed(0))
     for part, share in ((split.train, 0.1), (split.val, 0.1), (split.test, 0.8)):
         assert np.isin(samples, part).sum() == pytest.approx(share * 736, abs=40)
 
@@ -89,7 +89,7 @@ def test_positions_come_from_all_three_parts_of_the_split() -> None:
 @pytest.mark.parametrize(("n_labelled", "expected"), [(100, 100), (20_900, 926)])
 def test_where_one_kind_runs_out_the_other_fills_up(n_labelled: int, expected: int) -> None:
     split = a_split(145, 145, n_labelled)
-    samples, held_out = draw_positions(split, torch.Generator().manual_seed(0))
+    samples, held_out = draw_samples(split, torch.Generator().manual_seed(0))
     assert (len(samples), len(held_out)) == (1051, 256)
     labelled = np.concatenate([split.train, split.val, split.test])
     assert np.isin(samples, labelled).sum() == expected
@@ -99,7 +99,7 @@ def test_where_one_kind_runs_out_the_other_fills_up(n_labelled: int, expected: i
 @pytest.mark.parametrize(("rows", "cols"), [(24, 20), (2, 5), (30, 40)])
 def test_a_small_scene_gives_what_it_has(rows: int, cols: int) -> None:
     n = rows * cols
-    samples, held_out = draw_positions(a_split(rows, cols, n // 2 + 5), torch.Generator().manual_seed(0))
+    samples, held_out = draw_samples(a_split(rows, cols, n // 2 + 5), torch.Generator().manual_seed(0))
     assert len(held_out) == min(256, n // 5)
     assert len(samples) == min(1000, n - len(held_out))
     assert len(torch.cat([samples, held_out]).unique()) == len(samples) + len(held_out)
@@ -109,7 +109,7 @@ def test_positions_depend_on_the_generator_alone() -> None:
     split = a_split(40, 40, 700)
     shuffled = replace(split, test=split.test[::-1])
     draws = [
-        draw_positions(s, torch.Generator().manual_seed(seed)) for s, seed in ((split, 0), (shuffled, 0), (split, 1))
+        draw_samples(s, torch.Generator().manual_seed(seed)) for s, seed in ((split, 0), (shuffled, 0), (split, 1))
     ]
     assert torch.equal(draws[0][0], draws[1][0])
     assert not torch.equal(draws[0][0], draws[2][0])
@@ -237,11 +237,18 @@ def test_the_optimiser_gets_each_stages_own_learning_rate(tiny: Scene, monkeypat
 
 
 @pytest.mark.parametrize(
-    ("name", "value"),
-    [("epochs", 0), ("batch_size", 1), ("rm_learning_rate", 0.0), ("mr_learning_rate", -1.0), ("weight_decay", -0.1)],
+    ("name", "value", "wanted"),
+    [
+        ("epochs", 0, "a whole number, at least 1"),
+        ("batch_size", 1, "a whole number, at least 2"),
+        ("rm_learning_rate", 0.0, "a number, above 0"),
+        ("mr_learning_rate", -1.0, "a number, above 0"),
+        ("cmtssl_learning_rate", 0.0, "a number, above 0"),
+        ("weight_decay", -0.1, "a number, at least 0"),
+    ],
 )
-def test_settings_that_cannot_be(name: str, value: float) -> None:
-    with pytest.raises(InputError, match=rf"pretrain\.{name} is {value}"):
+def test_settings_that_cannot_be(name: str, value: float, wanted: str) -> None:
+    with pytest.raises(InputError, match=rf"^pretrain\.{name} is {value}; expected {wanted}\.$"):
         PretrainOptions(**{name: value})  # type: ignore[arg-type]
 
 

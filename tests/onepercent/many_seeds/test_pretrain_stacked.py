@@ -64,7 +64,7 @@ def test_a_network_without_the_encoder_is_refused_before_anything_is_trained(
 ) -> None:
     models = networks(tiny)
     del models[0].spectral  # the second stage's
-    monkeypatch.setattr(stacked_pretrain, "begin_stage", lambda *_: pytest.fail("began"))
+    monkeypatch.setattr(stacked_pretrain, "Stage", lambda *_: pytest.fail("began"))
     sampler = PatchSampler(tiny.cube, SMALL["patch_size"], torch.device("cpu"))
     with pytest.raises(InputError, match="no spectral encoder"):
         pretrain_stacked(models, sampler, [make_split(tiny, "count:5", 0)] * 2, OPTIONS, SEEDS)
