@@ -1,11 +1,42 @@
-"""Which numbers the forward pass runs in."""
+"""Which device computes, how its memory grows, which numbers the forward pass runs in."""
 
 from __future__ import annotations
+
+import os
 
 import pytest
 import torch
 
-from hsilib.training.device import autocast, exact_convolutions, gradient_scaler, mixed_precision_dtype
+from hsilib.training.device import autocast, exact_convolutions, find_device, gradient_scaler, mixed_precision_dtype
+
+SETTING = "PYTORCH_CUDA_ALLOC_CONF"
+
+
+@pytest.mark.parametrize(
+    ("name", "there", "chosen"),
+    [
+        ("cuda", True, "cuda"),
+        ("auto", True, "cuda"),
+        ("auto", False, "cpu"),
+        ("cpu", True, "cpu"),
+        ("cpu", False, "cpu"),
+    ],
+)
+def test_memory_grows_in_place_where_cuda_is_chosen(
+    name: str, there: bool, chosen: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
+    monkeypatch.setenv(SETTING, "")  # so that it is put back as it was
+    monkeypatch.delenv(SETTING)
+    assert find_device(name).type == chosen
+    assert os.environ.get(SETTING) == ("expandable_segments:True" if chosen == "cuda" else None)
+
+
+def test_what_the_environment_says_of_memory_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setenv(SETTING, "max_split_size_mb:64")
+    find_device("auto")
+    assert os.environ[SETTING] == "max_split_size_mb:64"
 
 
 @pytest.mark.parametrize(
