@@ -27,6 +27,7 @@ from hsilib.method import Method
 from hsilib.model.network import Network
 from hsilib.pretraining.pretrain import PretrainOptions, pretrain
 from hsilib.registry import create_model
+from hsilib.training.checkpoint import rounded
 from hsilib.training.device import own_randomness
 
 ENCODERS = ("spectral", "spatial")
@@ -124,11 +125,8 @@ class ProbeMethod(Method):
 
     def details(self) -> dict[str, Any]:
         """The setting chosen on validation, C or k, and what pre-training came to."""
-        stages = [asdict(stage) for stage in self.stages]
-        for stage in stages:
-            stage["loss"] = [round(value, 5) for value in stage["loss"]]
-        name = "C" if self.options.probe == "linear" else "k"
-        return {"chosen": {name: self.setting}} | ({"pretraining": stages} if stages else {})
+        chosen = {"chosen": {"C" if self.options.probe == "linear" else "k": self.setting}}
+        return chosen | ({"pretraining": [rounded(asdict(stage)) for stage in self.stages]} if self.stages else {})
 
     def _features(self, cube: NDArray[np.generic]) -> NDArray[np.float32]:
         return encoder_features(self.model, getattr(self.model, self.options.encoder), cube).cpu().numpy()

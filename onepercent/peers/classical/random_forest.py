@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier
 
-from hsilib.errors import InputError
-from onepercent.peers.classical.pixelwise import PixelwiseClassifier
+from hsilib.checks import check_numbers
+from onepercent.peers.classical.spectrum_classifier import SpectrumClassifier
 
 
 @dataclass(frozen=True)
@@ -27,19 +27,17 @@ class RandomForestOptions:
     uses_spectra: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if self.trees < 1:
-            raise InputError(f"random-forest: trees is {self.trees}; expected at least 1.")
+        check_numbers("random-forest: ", least=1, whole=True, trees=self.trees)
 
     def build(self, device: torch.device) -> RandomForest:
         """A method that is not fitted yet."""
         return RandomForest(self)
 
 
-class RandomForest(PixelwiseClassifier):
+class RandomForest(SpectrumClassifier):
     """scikit-learn's forest with its defaults: √S bands at a split, trees grown to the end."""
 
-    def __init__(self, options: RandomForestOptions) -> None:
-        self.options = options
+    options: RandomForestOptions
 
     def estimator(self, train_labels: NDArray[np.int64], seed: int) -> Any:
         """The forest. Two jobs: enough on the machines this is meant for, and the same trees for any number."""

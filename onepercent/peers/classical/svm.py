@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.svm import SVC
 
+from hsilib.checks import check_numbers
 from hsilib.errors import InputError
-from onepercent.peers.classical.pixelwise import PixelwiseClassifier
+from onepercent.peers.classical.spectrum_classifier import SpectrumClassifier
 
 # Without cross-validation. "scale" is 1 / (S · variance), with all values of the training pixels taken together.
 FIXED: dict[str, Any] = {"C": 100.0, "gamma": "scale"}
@@ -43,19 +44,17 @@ class SvmOptions:
         values = (*self.costs, *self.gammas)
         if not self.costs or not self.gammas or not all(isinstance(v, (int, float)) and v > 0 for v in values):
             raise InputError("svm: costs and gammas need numbers above 0.")
-        if self.folds < 2:
-            raise InputError(f"svm: folds is {self.folds}; cross-validation needs at least 2.")
+        check_numbers("svm: ", least=2, whole=True, folds=self.folds)
 
     def build(self, device: torch.device) -> Svm:
         """A method that is not fitted yet."""
         return Svm(self)
 
 
-class Svm(PixelwiseClassifier):
+class Svm(SpectrumClassifier):
     """C and γ chosen by stratified cross-validation on the training pixels alone."""
 
-    def __init__(self, options: SvmOptions) -> None:
-        self.options = options
+    options: SvmOptions
 
     def estimator(self, train_labels: NDArray[np.int64], seed: int) -> Any:
         """A grid search around an RBF SVC; a plain SVC where a class has a single training pixel."""

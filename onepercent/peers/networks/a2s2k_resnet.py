@@ -5,10 +5,11 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from hsilib.checks import check_at_least
+from onepercent.peers.networks.layers import ResidualBlock, Size3d, conv_norm_relu
 from onepercent.peers.networks.patch_network import PatchNetwork
 
 SPECTRAL, SPATIAL = (1, 1, 7), (3, 3, 1)
+WIDTH, SPECTRAL_WIDTH = 24, 128
 
 
 class A2S2KResNet(PatchNetwork):
@@ -29,58 +30,34 @@ class A2S2KResNet(PatchNetwork):
     - for 9 × 9 patches it averages the upper left 5 × 5 of the 7 × 7 places that are left; here all of them;
     - it rectifies a second time before some batch norms, and rotates the bands to all their principal components.
     Batch norm has PyTorch's settings.
-
-    Parameters
-    ----------
-    n_bands, n_classes : S and K.
-    patch_size : P, odd, at least 3.
-    components : principal components to work on; 0 works on all bands. The least is 7.
-    width, spectral_width : 24 and 128 in the paper.
-
-    Raises
-    ------
-    InputError : an even or too small patch size, too few inputs, a width below 1.
     """
 
     name = "a2s2k-resnet"
     least_patch = 3
     least_inputs = 7
 
-    def __init__(
-        self,
-        n_bands: int,
-        n_classes: int,
-        patch_size: int = 9,
-        components: int = 0,
-        width: int = 24,
-        spectral_width: int = 128,
-    ) -> None:
+    def __init__(self, n_bands: int, n_classes: int, patch_size: int = 9, components: int = 0) -> None:
         super().__init__(n_bands, n_classes, patch_size, components)
-        check_at_least(1, width=width, spectral_width=spectral_width)
         places = (self.n_inputs - 7) // 2 + 1
         # The spectrum is the last axis, as in memory: a CPU convolves along it faster than when it comes first.
         self.spectral = nn.Sequential(
-            SelectiveKernel(width, self.n_inputs // 2),
-            ImprovedBlock(width, SPECTRAL, first=True),
-            ImprovedBlock(width, SPECTRAL),
-            nn.Conv3d(width, spectral_width, (1, 1, places)),
-            nn.BatchNorm3d(spectral_width),
-            nn.ReLU(),
+            SelectiveKernel(WIDTH, self.n_inputs // 2),
+            ImprovedBlock(WIDTH, SPECTRAL, first=True),
+            ImprovedBlock(WIDTH, SPECTRAL),
+            *conv_norm_relu(WIDTH, SPECTRAL_WIDTH, (1, 1, places)),
         )
         self.spatial = nn.Sequential(
-            nn.Conv3d(spectral_width, width, SPATIAL),
-            nn.BatchNorm3d(width),
-            nn.ReLU(),
-            ImprovedBlock(width, SPATIAL),
-            ImprovedBlock(width, SPATIAL),
-            nn.BatchNorm3d(width),
+            *conv_norm_relu(SPECTRAL_WIDTH, WIDTH, SPATIAL),
+            ImprovedBlock(WIDTH, SPATIAL),
+            ImprovedBlock(WIDTH, SPATIAL),
+            nn.BatchNorm3d(WIDTH),
             nn.ReLU(),
         )
-        self.n_features = width
+        self.n_features = WIDTH
         self.reset_head(n_classes)
 
     def encode(self, x: torch.Tensor) -> torch.Tensor:
-        """(N, n_inputs, P, P) prepared values → (N, width)."""
+        """(N, n_inputs, P, P) prepared values → (N, 24)."""
         return self.spatial(self.spectral(x.permute(0, 2, 3, 1)[:, None])).mean(dim=(2, 3, 4))
 
 
@@ -97,17 +74,15 @@ class SelectiveKernel(nn.Module):
 
     def __init__(self, width: int, squeezed: int) -> None:
         super().__init__()
-        kernels = ((3, 3, 7), (1, 1, 7))
+        sides = (3, 1)
         self.kernels = nn.ModuleList(
             nn.Sequential(
-                nn.Conv3d(1, width, kernel, stride=(1, 1, 2), padding=(kernel[0] // 2, kernel[1] // 2, 0)),
-                nn.BatchNorm3d(width),
-                nn.ReLU(),
+                *conv_norm_relu(1, width, (side, side, 7), stride=(1, 1, 2), padding=(side // 2, side // 2, 0))
             )
-            for kernel in kernels
+            for side in sides
         )
         self.squeeze = nn.Sequential(nn.Linear(width, squeezed), nn.ReLU())
-        self.excite = nn.ModuleList(nn.Linear(squeezed, width) for _ in kernels)
+        self.excite = nn.ModuleList(nn.Linear(squeezed, width) for _ in sides)
 
     def weights(self, maps: list[torch.Tensor]) -> torch.Tensor:
         """Both kernels' (N, width, ...) → (2, N, width), a softmax over the two."""
@@ -121,8 +96,8 @@ class SelectiveKernel(nn.Module):
         return first * maps[0] + second * maps[1]
 
 
-class ImprovedBlock(nn.Module):
-    """Batch norm, ReLU, convolution, twice, then `ECA`; what comes in is added.
+class ImprovedBlock(ResidualBlock):
+    """A residual block that ends in `ECA`.
 
     The first block of a network leaves its first batch norm and ReLU out and has a batch norm before `ECA`.
 
@@ -131,21 +106,9 @@ class ImprovedBlock(nn.Module):
     width : channels. kernel : odd sizes. first : see above.
     """
 
-    def __init__(self, width: int, kernel: tuple[int, int, int], first: bool = False) -> None:
-        super().__init__()
-        padding = (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
-        self.layers = nn.Sequential(
-            *([] if first else [nn.BatchNorm3d(width), nn.ReLU()]),
-            nn.Conv3d(width, width, kernel, padding=padding),
-            nn.BatchNorm3d(width),
-            nn.ReLU(),
-            nn.Conv3d(width, width, kernel, padding=padding),
-            *([nn.BatchNorm3d(width)] if first else []),
-            ECA(),
-        )
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x + self.layers(x)
+    def __init__(self, width: int, kernel: Size3d, first: bool = False) -> None:
+        super().__init__(width, kernel, activated=first)
+        self.layers.extend([nn.BatchNorm3d(width), ECA()] if first else [ECA()])
 
 
 class ECA(nn.Module):

@@ -18,7 +18,8 @@ class Cnn1d(Network):
     Five layers (their figure 3): the spectrum, 20 kernels of k₁ bands, maximum over k₂ neighbours, 100 hidden units,
     the classes; tanh throughout, every parameter drawn from −0.05…0.05. The sizes follow the number of inputs n₁:
     k₁ = ⌊n₁ / 9⌋ and k₂ = ⌈k₁ / 5⌉, at least 1, which give the kernels of their three scenes (24 and 5 for 220 and
-    224 bands, 11 and 3 for 103). Each spectrum is classified on its own, so a scene takes one pass.
+    224 bands, 11 and 3 for 103). Of a patch only the centre is looked at: each spectrum is
+    classified on its own, and a scene takes one pass.
 
     They state 81,408 parameters for 220 bands and 8 classes and 61,249 for 103 bands and 9 classes, that is 40 and
     30 values left after the pooling. 197 values in fives and 93 in threes make 39 and 31 whole groups, which is what
@@ -28,14 +29,7 @@ class Cnn1d(Network):
 
     Parameters
     ----------
-    n_bands, n_classes : S and K.
-    patch_size : P, odd; only the centre of a patch is looked at.
-    components : principal components to work on; 0 works on all bands, as published.
-    kernels, hidden_width : 20 and 100 in the paper.
-
-    Raises
-    ------
-    InputError : an even patch size, a size below 1.
+    kernels, hidden_width : 20 and 100 in the paper. The others are those of `Network`.
     """
 
     name = "cnn-1d"

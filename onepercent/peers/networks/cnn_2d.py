@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from hsilib.checks import check_at_least
 from hsilib.model.network import Network
+
+WIDTH = 90  # filters of the first convolution; the second has three times, the hidden layer twice as many
 
 
 class Cnn2d(Network):
@@ -20,36 +21,24 @@ class Cnn2d(Network):
     Deviations: the widths are those of c = 30 whatever c is, so that the network does not grow with its input;
     components are whitened; activations are ReLU (theirs are not known to us). How many components they keep depends
     on the variance that remains. Parameters for 30 components, 16 classes: 295,036; theirs: not known to us.
-
-    Parameters
-    ----------
-    n_bands, n_classes : S and K.
-    patch_size : P, odd, at least 5.
-    components : principal components to work on; 0 works on all bands.
-    width : filters of the first convolution; the second has three times, the hidden layer twice as many.
-
-    Raises
-    ------
-    InputError : an even or too small patch size, a width below 1.
     """
 
     name = "cnn-2d"
     least_patch = 5
 
-    def __init__(self, n_bands: int, n_classes: int, patch_size: int = 5, components: int = 0, width: int = 90) -> None:
+    def __init__(self, n_bands: int, n_classes: int, patch_size: int = 5, components: int = 0) -> None:
         super().__init__(n_bands, n_classes, patch_size, components)
-        check_at_least(1, width=width)
         self.layers = nn.Sequential(
-            nn.Conv2d(self.n_inputs, width, 3),
+            nn.Conv2d(self.n_inputs, WIDTH, 3),
             nn.ReLU(),
-            nn.Conv2d(width, 3 * width, 3),
+            nn.Conv2d(WIDTH, 3 * WIDTH, 3),
             nn.ReLU(),
-            nn.Conv2d(3 * width, 2 * width, patch_size - 4),
+            nn.Conv2d(3 * WIDTH, 2 * WIDTH, patch_size - 4),
             nn.ReLU(),
         )
-        self.n_features = 2 * width
+        self.n_features = 2 * WIDTH
         self.reset_head(n_classes)
 
     def forward_features(self, x: torch.Tensor) -> torch.Tensor:
-        """(N, S, H + P − 1, W + P − 1) raw values → (N, 2 · width, H, W)."""
+        """(N, S, H + P − 1, W + P − 1) raw values → (N, 180, H, W)."""
         return self.layers(self.prepare(x))

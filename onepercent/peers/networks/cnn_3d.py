@@ -8,6 +8,7 @@ from torch.nn.functional import unfold
 
 from hsilib.checks import check_at_least
 from hsilib.model.network import Network
+from onepercent.peers.networks.layers import bands_into_channels, draw_he_weights
 
 
 class Cnn3d(Network):
@@ -25,14 +26,9 @@ class Cnn3d(Network):
 
     Parameters
     ----------
-    n_bands, n_classes : S and K.
-    patch_size : P, odd, at least 5; above 5 the last layer sees all (P − 4)² places.
-    components : principal components to work on; 0 works on all bands, as published. The least is 3.
-    width, wide : filters of the first pair of layers and of the others; 20 and 35 in the paper.
-
-    Raises
-    ------
-    InputError : an even or too small patch size, too few inputs, a width below 1.
+    patch_size : above 5 the last layer sees all (P − 4)² places.
+    width, wide : filters of the first pair of layers and of the others; 20 and 35 in the paper. The others are those
+        of `Network`.
     """
 
     name = "cnn-3d"
@@ -40,13 +36,7 @@ class Cnn3d(Network):
     least_inputs = 3
 
     def __init__(
-        self,
-        n_bands: int,
-        n_classes: int,
-        patch_size: int = 5,
-        components: int = 0,
-        width: int = 20,
-        wide: int = 35,
+        self, n_bands: int, n_classes: int, patch_size: int = 5, components: int = 0, width: int = 20, wide: int = 35
     ) -> None:
         super().__init__(n_bands, n_classes, patch_size, components)
         check_at_least(1, width=width, wide=wide)
@@ -64,19 +54,14 @@ class Cnn3d(Network):
             nn.Conv3d(wide, wide, (2, 1, 1), stride=(2, 1, 1), padding=(1, 0, 0)),
             nn.ReLU(),
         )
-        for layer in self.layers:
-            if isinstance(layer, nn.Conv3d):
-                nn.init.kaiming_normal_(layer.weight)
-                assert layer.bias is not None
-                nn.init.zeros_(layer.bias)
+        draw_he_weights(self)
         halved = (self.n_inputs - 1) // 2  # of S − 2 bands, rounded up
         self.n_features = ((halved + 1) // 2 // 2 + 1) * wide * (patch_size - 4) ** 2
         self.reset_head(n_classes)
 
     def forward_features(self, x: torch.Tensor) -> torch.Tensor:
         """(N, S, H + P − 1, W + P − 1) raw values → (N, n_features, H, W)."""
-        maps = self.layers(self.prepare(x)[:, None])
-        maps = maps.transpose(1, 2).flatten(1, 2)  # bands before filters: the head's first weights see the first bands
+        maps = bands_into_channels(self.layers(self.prepare(x)[:, None]))
         size = self.patch_size - 4
         height, width = maps.shape[2] - size + 1, maps.shape[3] - size + 1
         return maps if size == 1 else unfold(maps, size).unflatten(2, (height, width))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from hsilib.checks import check_at_least
-from onepercent.peers.networks.shared_convolutions import TrunkNetwork
+from onepercent.peers.networks.layers import bands_into_channels, draw_he_weights, hybridsn_volumes
+from onepercent.peers.networks.shared_convolutions import SharedConvolutionNetwork
 
 BANDS_TAKEN_OFF = 12  # by unpadded kernels of 7, 5 and 3 bands
+UNITS = 64  # of the LSTM a direction
 
 
-class CNNBiLSTM(TrunkNetwork):
+class CNNBiLSTM(SharedConvolutionNetwork):
     """Hybrid of CNN and Bi-LSTM.
 
     Sahoo and Chakraborty (2024), Hybrid CNN Bi-LSTM neural network for Hyperspectral image classification,
@@ -35,16 +36,6 @@ class CNNBiLSTM(TrunkNetwork):
     components and 16 classes.
 
     The convolutions are unpadded, so a scene shares them between patches; the LSTM reads each patch by itself.
-
-    Parameters
-    ----------
-    n_bands, n_classes : S and K.
-    patch_size : P, odd, at least 11. components : principal components to work on; 0 works on all bands.
-    units : of the LSTM a direction.
-
-    Raises
-    ------
-    InputError : an even or too small patch size, too few inputs, no units.
     """
 
     name = "cnn-bilstm"
@@ -52,36 +43,22 @@ class CNNBiLSTM(TrunkNetwork):
     least_inputs = BANDS_TAKEN_OFF + 1
     shrink = 10
 
-    def __init__(
-        self, n_bands: int, n_classes: int, patch_size: int = 25, components: int = 0, units: int = 64
-    ) -> None:
+    def __init__(self, n_bands: int, n_classes: int, patch_size: int = 25, components: int = 0) -> None:
         super().__init__(n_bands, n_classes, patch_size, components)
-        check_at_least(1, units=units)
-        self.volumes = nn.Sequential(
-            nn.Conv3d(1, 8, (7, 3, 3)),
-            nn.ReLU(),
-            nn.Conv3d(8, 16, (5, 3, 3)),
-            nn.ReLU(),
-            nn.Conv3d(16, 32, 3),
-            nn.ReLU(),
-        )
+        self.volumes = hybridsn_volumes()
         self.maps = nn.Sequential(
             nn.Conv2d(32 * (self.n_inputs - BANDS_TAKEN_OFF), 64, 3), nn.ReLU(), nn.Conv2d(64, 128, 3), nn.ReLU()
         )
-        for layer in (*self.volumes, *self.maps):
-            if isinstance(layer, nn.Conv2d | nn.Conv3d) and layer.bias is not None:
-                nn.init.kaiming_uniform_(layer.weight, nonlinearity="relu")
-                nn.init.zeros_(layer.bias)
-        self.lstm = nn.LSTM(128, units, num_layers=2, bidirectional=True, batch_first=True)
-        self.n_features = 2 * units
+        draw_he_weights(self, nn.init.kaiming_uniform_)
+        self.lstm = nn.LSTM(128, UNITS, num_layers=2, bidirectional=True, batch_first=True)
+        self.n_features = 2 * UNITS
         self.reset_head(n_classes)
 
     def trunk(self, x: torch.Tensor) -> torch.Tensor:
         """(N, n_inputs, H, W) prepared values → (N, 128, H − 10, W − 10)."""
-        volumes = self.volumes(x[:, None])
-        return self.maps(volumes.transpose(1, 2).flatten(1, 2))  # the band is the slower index
+        return self.maps(bands_into_channels(self.volumes(x[:, None])))
 
     def encode_maps(self, maps: torch.Tensor) -> torch.Tensor:
-        """(N, 128, P − 10, P − 10) → (N, 2 · units)."""
+        """(N, 128, P − 10, P − 10) → (N, 128)."""
         outputs, _ = self.lstm(maps.flatten(2).transpose(1, 2))
         return outputs.mean(dim=1)

@@ -6,13 +6,14 @@ import torch
 from torch import nn
 
 from hsilib.checks import check_numbers
-from onepercent.peers.networks.shared_convolutions import TrunkNetwork
+from onepercent.peers.networks.layers import Size3d
+from onepercent.peers.networks.shared_convolutions import SharedConvolutionNetwork
 
 WIDTH, GROWTH, LAYERS = 24, 12, 3
 DENSE = WIDTH + LAYERS * GROWTH  # 60
 
 
-class DBDA(TrunkNetwork):
+class DBDA(SharedConvolutionNetwork):
     """Li, Zheng, Duan, Yang, Wang (2020), Classification of Hyperspectral Image Based on Double-Branch
     Dual-Attention Mechanism Network, Remote Sensing 12(3), doi:10.3390/rs12030582.
 
@@ -33,14 +34,7 @@ class DBDA(TrunkNetwork):
 
     Parameters
     ----------
-    n_bands, n_classes : S and K.
-    patch_size : P, odd.
-    components : principal components to work on; 0 works on all bands, as published. The least is 7.
-    dropout : 0.5 in the paper.
-
-    Raises
-    ------
-    InputError : an even patch size, too few inputs, a dropout that is no probability below 1.
+    dropout : 0.5 in the paper. The others are those of `Network`.
     """
 
     name = "dbda"
@@ -90,11 +84,10 @@ def _end(dropout: float) -> nn.Sequential:
 class DenseBlock(nn.Module):
     """Three layers of batch norm, Mish and a padded convolution; each sees all that came before it."""
 
-    def __init__(self, kernel: tuple[int, int, int]) -> None:
+    def __init__(self, kernel: Size3d) -> None:
         super().__init__()
-        padding = (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
         self.layers = nn.ModuleList(
-            nn.Sequential(nn.BatchNorm3d(seen), nn.Mish(), nn.Conv3d(seen, GROWTH, kernel, padding=padding))
+            nn.Sequential(nn.BatchNorm3d(seen), nn.Mish(), nn.Conv3d(seen, GROWTH, kernel, padding="same"))
             for seen in range(WIDTH, DENSE, GROWTH)
         )
 

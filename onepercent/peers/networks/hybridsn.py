@@ -7,6 +7,7 @@ from torch import nn
 
 from hsilib.checks import check_numbers
 from hsilib.model.network import Network
+from onepercent.peers.networks.layers import bands_into_channels, hybridsn_volumes
 
 
 class HybridSN(Network):
@@ -24,15 +25,8 @@ class HybridSN(Network):
 
     Parameters
     ----------
-    n_bands, n_classes : S and K.
-    patch_size : P, odd, at least 9.
-    components : principal components to work on (30 for Indian Pines, 15 for the other scenes in the paper); 0 works
-        on all bands. The least is 13.
-    dropout : 0.4 in the paper.
-
-    Raises
-    ------
-    InputError : an even or too small patch size, too few inputs, a dropout that is no probability below 1.
+    components : 30 for Indian Pines, 15 for the other scenes in the paper. dropout : 0.4 in the paper. The others are
+        those of `Network`.
     """
 
     name = "hybridsn"
@@ -44,14 +38,7 @@ class HybridSN(Network):
     ) -> None:
         super().__init__(n_bands, n_classes, patch_size, components)
         check_numbers(least=0, below=1, dropout=dropout)
-        self.cubes = nn.Sequential(
-            nn.Conv3d(1, 8, (7, 3, 3)),
-            nn.ReLU(),
-            nn.Conv3d(8, 16, (5, 3, 3)),
-            nn.ReLU(),
-            nn.Conv3d(16, 32, (3, 3, 3)),
-            nn.ReLU(),
-        )
+        self.cubes = hybridsn_volumes()
         self.planes = nn.Sequential(nn.Conv2d(32 * (self.n_inputs - 12), 64, 3), nn.ReLU())
         self.hidden = nn.Sequential(
             nn.Conv2d(64, 256, patch_size - 8),
@@ -66,6 +53,5 @@ class HybridSN(Network):
 
     def forward_features(self, x: torch.Tensor) -> torch.Tensor:
         """(N, S, H + P − 1, W + P − 1) raw values → (N, 128, H, W)."""
-        maps = self.cubes(self.prepare(x)[:, None])
-        maps = maps.transpose(1, 2).flatten(1, 2)  # components before filters: the first weights see the first ones
+        maps = bands_into_channels(self.cubes(self.prepare(x)[:, None]))
         return self.hidden(self.planes(maps))

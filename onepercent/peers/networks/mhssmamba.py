@@ -35,13 +35,8 @@ class MHSSMamba(PatchNetwork):
 
     Parameters
     ----------
-    n_bands, n_classes : S and K.
-    patch_size : P, odd, at least 3. components : principal components to work on; 0 works on all bands.
-    width, heads : of the tokens and their attention. state : numbers a channel of the scan remembers.
-
-    Raises
-    ------
-    InputError : an even or too small patch size, too few inputs, a size below 1, heads that do not divide the width.
+    width, heads : of the tokens and their attention. state : numbers a channel of the scan remembers. The others are
+        those of `Network`.
     """
 
     name = "mhssmamba"

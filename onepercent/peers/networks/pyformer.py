@@ -39,14 +39,8 @@ class PyFormer(PatchNetwork):
 
     Parameters
     ----------
-    n_bands, n_classes : S and K.
-    patch_size : P, odd, at least 3. components : principal components to work on; 0 works on all bands.
-    levels : of the pyramid. width, heads, hidden : of the transformers. dropout : within their blocks.
-
-    Raises
-    ------
-    InputError : an even or too small patch size, too few inputs, a size below 1, heads that do not divide the width, a
-        dropout that is no probability below 1.
+    levels : of the pyramid. width, heads, hidden : of the transformers. dropout : within their blocks. The others are
+        those of `Network`.
     """
 
     name = "pyformer"

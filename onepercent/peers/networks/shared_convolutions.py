@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 
-from onepercent.peers.networks.patch_network import PatchNetwork
+from onepercent.peers.networks.patch_network import PatchNetwork, encode_windows
 
 
-class TrunkNetwork(PatchNetwork):
+class SharedConvolutionNetwork(PatchNetwork):
     """Base of networks whose convolutions run once over a window, so that patches share them.
 
     A subclass sets ``n_features`` and ``shrink``, calls `reset_head` and writes `trunk` and `encode_maps`.
@@ -17,7 +19,7 @@ class TrunkNetwork(PatchNetwork):
     shrink : pixels that the trunk takes off each dimension of its input, all its unpadded kernels together.
     """
 
-    shrink: int
+    shrink: ClassVar[int]
 
     def trunk(self, x: torch.Tensor) -> torch.Tensor:
         """(N, n_inputs, H, W) prepared values → (N, C, H − shrink, W − shrink): unpadded convolutions only."""
@@ -33,9 +35,4 @@ class TrunkNetwork(PatchNetwork):
 
     def forward_features(self, x: torch.Tensor) -> torch.Tensor:
         """(N, S, H + P − 1, W + P − 1) raw values → (N, n_features, H, W), a row of patches at a time."""
-        maps = self.trunk(self.prepare(x))
-        size = self.patch_size - self.shrink
-        windows = maps.unfold(2, size, 1).unfold(3, size, 1)  # (N, C, H, W, size, size), no copy
-        n, _, height, width = windows.shape[:4]
-        rows = [self.encode_maps(windows[:, :, row].transpose(1, 2).flatten(0, 1)) for row in range(height)]
-        return torch.stack(rows).reshape(height, n, width, -1).permute(1, 3, 0, 2)
+        return encode_windows(self.encode_maps, self.trunk(self.prepare(x)), self.patch_size - self.shrink)

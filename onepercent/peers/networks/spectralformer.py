@@ -31,17 +31,13 @@ class SpectralFormer(PatchNetwork):
 
     Parameters
     ----------
-    n_bands, n_classes : S and K.
-    patch_size : P, odd; 1 is the pixel-wise variant.
-    components : principal components to work on; 0 works on all bands, as in the paper.
-    group : bands a token holds, odd; 3 is the paper's best for patches.
+    patch_size : 1 is the pixel-wise variant. group : bands a token holds, odd; 3 is the paper's best for patches.
     width, depth, heads, hidden : of the encoder: 64 numbers a token, 5 blocks, 4 heads, perceptrons of 8.
-    dropout : after the embedding and within the blocks.
+    dropout : after the embedding and within the blocks. The others are those of `Network`.
 
     Raises
     ------
-    InputError : an even patch size or group, too few inputs, a size below 1, heads that do not divide the width, a
-        dropout that is no probability below 1.
+    InputError : also an even group.
     """
 
     name = "spectralformer"

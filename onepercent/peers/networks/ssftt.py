@@ -6,11 +6,12 @@ import torch
 from torch import nn
 
 from hsilib.checks import check_at_least, check_heads, check_numbers
-from onepercent.peers.networks.shared_convolutions import TrunkNetwork
+from onepercent.peers.networks.layers import bands_into_channels
+from onepercent.peers.networks.shared_convolutions import SharedConvolutionNetwork
 from onepercent.peers.networks.transformer import EncoderBlock
 
 
-class SSFTT(TrunkNetwork):
+class SSFTT(SharedConvolutionNetwork):
     """Spectral–spatial feature tokenization transformer.
 
     Sun, Zhao, Zheng and Wu (2022), Spectral–Spatial Feature Tokenization Transformer for Hyperspectral Image
@@ -31,15 +32,8 @@ class SSFTT(TrunkNetwork):
 
     Parameters
     ----------
-    n_bands, n_classes : S and K.
-    patch_size : P, odd, at least 5. components : principal components to work on; 0 works on all bands.
     tokens, width, heads, hidden : 4 tokens of 64 numbers, 8 heads, a perceptron of 8.
-    dropout : after the positions and within the block.
-
-    Raises
-    ------
-    InputError : an even or too small patch size, too few inputs, a size below 1, heads that do not divide the width, a
-        dropout that is no probability below 1.
+    dropout : after the positions and within the block. The others are those of `Network`.
     """
 
     name = "ssftt"
@@ -76,8 +70,7 @@ class SSFTT(TrunkNetwork):
 
     def trunk(self, x: torch.Tensor) -> torch.Tensor:
         """(N, n_inputs, H, W) prepared values → (N, 64, H − 4, W − 4)."""
-        volumes = self.volumes(x[:, None])
-        return self.maps(volumes.transpose(1, 2).flatten(1, 2))  # the band is the slower index
+        return self.maps(bands_into_channels(self.volumes(x[:, None])))
 
     def tokenize(self, maps: torch.Tensor) -> torch.Tensor:
         """(N, 64, h, w) → (N, tokens, width): each a weighted mean over the positions."""

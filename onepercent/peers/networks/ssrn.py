@@ -5,13 +5,15 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from hsilib.checks import check_at_least, check_numbers
-from onepercent.peers.networks.shared_convolutions import TrunkNetwork
+from hsilib.checks import check_numbers
+from onepercent.peers.networks.layers import ResidualBlock, conv_norm_relu, draw_he_weights
+from onepercent.peers.networks.shared_convolutions import SharedConvolutionNetwork
 
 SPECTRAL, SPATIAL = (1, 1, 7), (3, 3, 1)
+WIDTH, SPECTRAL_WIDTH = 24, 128
 
 
-class SSRN(TrunkNetwork):
+class SSRN(SharedConvolutionNetwork):
     """Zhong, Li, Luo, Chapman (2018), Spectral–Spatial Residual Network for Hyperspectral Image Classification:
     A 3-D Deep Learning Framework, IEEE TGRS, doi:10.1109/TGRS.2017.2755542.
 
@@ -28,16 +30,7 @@ class SSRN(TrunkNetwork):
 
     Parameters
     ----------
-    n_bands, n_classes : S and K.
-    patch_size : P, odd, at least 3.
-    components : principal components to work on; 0 works on all bands, as published. The least is 7.
-    width, spectral_width : 24 and 128 in the paper.
-    dropout : 0.5 in the authors' code.
-
-    Raises
-    ------
-    InputError : an even or too small patch size, too few inputs, a width below 1, a dropout that is no probability
-        below 1.
+    dropout : 0.5 in the authors' code. The others are those of `Network`.
     """
 
     name = "ssrn"
@@ -46,80 +39,37 @@ class SSRN(TrunkNetwork):
     shrink = 2
 
     def __init__(
-        self,
-        n_bands: int,
-        n_classes: int,
-        patch_size: int = 7,
-        components: int = 0,
-        width: int = 24,
-        spectral_width: int = 128,
-        dropout: float = 0.5,
+        self, n_bands: int, n_classes: int, patch_size: int = 7, components: int = 0, dropout: float = 0.5
     ) -> None:
         super().__init__(n_bands, n_classes, patch_size, components)
-        check_at_least(1, width=width, spectral_width=spectral_width)
         check_numbers(least=0, below=1, dropout=dropout)
         places = (self.n_inputs - 7) // 2 + 1
         # The spectrum is the last axis, as in memory: a CPU convolves along it faster than when it comes first.
         self.spectral = nn.Sequential(
-            nn.Conv3d(1, width, SPECTRAL, stride=(1, 1, 2)),
-            nn.BatchNorm3d(width),
+            *conv_norm_relu(1, WIDTH, SPECTRAL, stride=(1, 1, 2)),
+            ResidualBlock(WIDTH, SPECTRAL, activated=True),
+            ResidualBlock(WIDTH, SPECTRAL),
+            nn.BatchNorm3d(WIDTH),
             nn.ReLU(),
-            ResidualBlock(width, SPECTRAL, activated=True),
-            ResidualBlock(width, SPECTRAL),
-            nn.BatchNorm3d(width),
-            nn.ReLU(),
-            nn.Conv3d(width, spectral_width, (1, 1, places)),
-            nn.BatchNorm3d(spectral_width),
-            nn.ReLU(),
+            *conv_norm_relu(WIDTH, SPECTRAL_WIDTH, (1, 1, places)),
         )
-        self.reduction = nn.Sequential(
-            nn.Conv3d(spectral_width, width, (3, 3, 1)),
-            nn.BatchNorm3d(width),
-            nn.ReLU(),
-        )
+        self.reduction = nn.Sequential(*conv_norm_relu(SPECTRAL_WIDTH, WIDTH, SPATIAL))
         self.spatial = nn.Sequential(
-            ResidualBlock(width, SPATIAL, activated=True),
-            ResidualBlock(width, SPATIAL),
-            nn.BatchNorm3d(width),
+            ResidualBlock(WIDTH, SPATIAL, activated=True),
+            ResidualBlock(WIDTH, SPATIAL),
+            nn.BatchNorm3d(WIDTH),
             nn.ReLU(),
         )
         self.dropout = nn.Dropout(dropout)
-        for module in self.modules():
-            if isinstance(module, nn.Conv3d):
-                nn.init.kaiming_normal_(module.weight)
-                assert module.bias is not None
-                nn.init.zeros_(module.bias)
-        self.n_features = width
+        draw_he_weights(self)
+        self.n_features = WIDTH
         self.reset_head(n_classes)
 
     def trunk(self, x: torch.Tensor) -> torch.Tensor:
-        """(N, n_inputs, H, W) prepared values → (N, width, H − 2, W − 2)."""
+        """(N, n_inputs, H, W) prepared values → (N, 24, H − 2, W − 2)."""
         cubes = x.permute(0, 2, 3, 1)[:, None]  # (N, 1, H, W, bands)
         return self.reduction(self.spectral(cubes)).squeeze(4)
 
     def encode_maps(self, maps: torch.Tensor) -> torch.Tensor:
-        """(N, width, P − 2, P − 2) → (N, width)."""
+        """(N, 24, P − 2, P − 2) → (N, 24)."""
         return self.dropout(self.spatial(maps[..., None]).mean(dim=(2, 3, 4)))
-
-
-class ResidualBlock(nn.Module):
-    """Batch norm, ReLU, convolution, twice; what comes in is added. Padded, so that sizes stay.
-
-    Parameters
-    ----------
-    width : channels. kernel : odd sizes. activated : the input is normalised and rectified already.
-    """
-
-    def __init__(self, width: int, kernel: tuple[int, int, int], activated: bool = False) -> None:
-        super().__init__()
-        padding = (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
-        self.layers = nn.Sequential(
-            *([] if activated else [nn.BatchNorm3d(width), nn.ReLU()]),
-            nn.Conv3d(width, width, kernel, padding=padding),
-            nn.BatchNorm3d(width),
-            nn.ReLU(),
-            nn.Conv3d(width, width, kernel, padding=padding),
-        )
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return x + self.layers(x)

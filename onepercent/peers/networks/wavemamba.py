@@ -35,13 +35,7 @@ class WaveMamba(PatchNetwork):
 
     Parameters
     ----------
-    n_bands, n_classes : S and K.
-    patch_size : P, odd, at least 3. components : principal components to work on; 0 works on all bands.
-    width : numbers a token. state : numbers a channel of the scan remembers.
-
-    Raises
-    ------
-    InputError : an even or too small patch size, too few inputs, a size below 1.
+    width : numbers a token. state : numbers a channel of the scan remembers. The others are those of `Network`.
     """
 
     name = "wavemamba"
@@ -49,13 +43,7 @@ class WaveMamba(PatchNetwork):
     least_inputs = 2
 
     def __init__(
-        self,
-        n_bands: int,
-        n_classes: int,
-        patch_size: int = 5,
-        components: int = 0,
-        width: int = 64,
-        state: int = 16,
+        self, n_bands: int, n_classes: int, patch_size: int = 5, components: int = 0, width: int = 64, state: int = 16
     ) -> None:
         super().__init__(n_bands, n_classes, patch_size, components)
         check_at_least(1, width=width, state=state)

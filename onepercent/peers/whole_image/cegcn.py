@@ -38,14 +38,9 @@ class CEGCN(WholeImageNetwork):
 
     Parameters
     ----------
-    n_bands, n_classes : S and K. components : principal components to work on; 0 works on all bands.
-    width : channels of the first layers; the two branches end with half of them each.
+    width : channels of the first layers, at least 2; the two branches end with half of them each.
     similarity_width : size of the vectors whose products are the edges' weights.
-    pixels_per_segment : mean size of the superpixels.
-
-    Raises
-    ------
-    InputError : a width below 2, another size below 1.
+    pixels_per_segment : mean size of the superpixels. The others are those of `Network`.
     """
 
     name = "cegcn"

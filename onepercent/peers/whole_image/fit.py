@@ -32,9 +32,8 @@ def fit_whole_image(
 ) -> FitHistory:
     """Train ``model`` on the training pixels of one image and leave it with the weights of its best validation.
 
-    Every pixel of the image passes through the network, but only the logits of training pixels reach the loss. The
-    best weights have the highest validation accuracy; of equals, the lowest validation loss. Without validation
-    pixels they are the last ones. Test pixels are never looked at.
+    Every pixel of the image passes through the network, but only the logits of training pixels reach the loss. What
+    is best and what ``checkpoint`` does is as in `hsilib.training.fit.fit`. Test pixels are never looked at.
 
     Parameters
     ----------
@@ -43,8 +42,6 @@ def fit_whole_image(
         first row and column on.
     split : train and validation pixels with their labels.
     generator : a CPU generator; draws which pixels count when.
-    checkpoint : a file that is written every ten epochs. If it exists and is of the same training, this goes
-        on from there and ends with what it would have ended with uninterrupted.
 
     Returns
     -------

@@ -27,31 +27,16 @@ class FreeNet(PyramidNetwork):
 
     Parameters for 204 bands and 16 classes: 2,800,922; the published count is not known to us.
 
-    Parameters
-    ----------
-    n_bands, n_classes : S and K. components : principal components to work on; 0 works on all bands.
-    widths : channels of the four levels, multiples of 16.
-    inner_width : channels of the decoder, a multiple of 16.
+    Widths and ``inner_width`` are multiples of 16.
     """
 
     name = "freenet"
     upsampling = "nearest"
+    groups = multiple = GROUPS
 
-    def __init__(
-        self,
-        n_bands: int,
-        n_classes: int,
-        components: int = 0,
-        widths: tuple[int, ...] = (96, 128, 192, 256),
-        inner_width: int = 128,
-    ) -> None:
-        super().__init__(n_bands, n_classes, components, GROUPS, widths, GROUPS, inner_width)
-        self.levels = nn.ModuleList(
-            nn.Sequential(SpectralAttention(width, GROUPS), conv_norm_relu(width, width, GROUPS)) for width in widths
-        )
-        self.fusions = nn.ModuleList(nn.Conv2d(inner_width, inner_width, 3, padding=1) for _ in widths)
-        self.n_features = inner_width
-        self.reset_head(n_classes)
+    def level(self, width: int) -> nn.Module:
+        """Attention, then a convolution: (1, width, H, W) → the same shape."""
+        return nn.Sequential(SpectralAttention(width, GROUPS), conv_norm_relu(width, width, GROUPS))
 
 
 class SpectralAttention(nn.Module):

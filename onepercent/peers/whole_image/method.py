@@ -29,7 +29,7 @@ class WholeImageOptions:
 
     Attributes
     ----------
-    network : a name of ``hsilib.registry.WHOLE_IMAGE_NETWORKS``.
+    network : a network of ``hsilib.registry.NETWORKS`` that takes whole images.
     model : the network's own arguments, such as ``widths``.
     fit : the training loop's settings.
     """

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hsilib.errors import InputError, unknown_name
+from hsilib.checks import check_numbers
+from hsilib.errors import unknown_name
 from hsilib.training.fit_options import FitOptions
 from onepercent.peers.whole_image.pixel_sampling import SAMPLINGS
 
@@ -36,9 +37,7 @@ class WholeImageFitOptions:
         self.for_optimizer()  # complains about what it shares with FitOptions
         if self.sampling not in SAMPLINGS:
             raise unknown_name("fit.sampling", self.sampling, SAMPLINGS)
-        for name in ("per_class", "validate_every"):
-            if getattr(self, name) < 1:
-                raise InputError(f"fit.{name} is {getattr(self, name)}; expected at least 1.")
+        check_numbers("fit.", least=1, whole=True, per_class=self.per_class, validate_every=self.validate_every)
 
     def for_optimizer(self) -> FitOptions:
         """The same for `create_optimizer` and `learning_rate_at`."""

@@ -21,47 +21,61 @@ class PyramidNetwork(WholeImageNetwork):
 
     Encoder: a 3 × 3 convolution with normalisation and ReLU, then the levels, between them 3 × 3 convolutions of
     stride 2 with ReLU. Decoder: each level's map through a 1 × 1 lateral connection, added to the level below
-    brought to twice its size, then through a fusion. A subclass sets ``levels`` and ``fusions``, one module for each
-    level, the finest first; ``n_features``; and calls `reset_head`.
+    brought to twice its size, then through a fusion. A subclass says what a level and a fusion is.
 
     Parameters
     ----------
-    n_bands, n_classes, components : as everywhere. groups : of the first layer's normalisation.
-    widths : channels of the four levels. multiple : what each of them must be a multiple of.
-    inner_width : channels of the decoder.
+    widths : channels of the four levels, multiples of ``multiple``.
+    inner_width : channels of the decoder, a multiple of ``groups``. The others are those of `Network`.
 
     Attributes
     ----------
     upsampling : how a map is brought to twice its size, a mode of `torch.nn.functional.interpolate`.
+    groups : of the normalisation. multiple : what each width must be a multiple of.
     """
 
     stride = 2 ** (LEVELS - 1)
     upsampling: ClassVar[str]
-    levels: nn.ModuleList
-    fusions: nn.ModuleList
+    groups: ClassVar[int]
+    multiple: ClassVar[int]
 
     def __init__(
         self,
         n_bands: int,
         n_classes: int,
-        components: int,
-        groups: int,
-        widths: tuple[int, ...],
-        multiple: int,
-        inner_width: int,
+        components: int = 0,
+        widths: tuple[int, ...] = (96, 128, 192, 256),
+        inner_width: int = 128,
     ) -> None:
         super().__init__(n_bands, n_classes, components)
         sizes = widths if isinstance(widths, tuple | list) else ()
-        if len(sizes) != LEVELS or not all(_is_multiple(width, multiple) for width in sizes):
-            raise InputError(f"widths are {widths}; expected four multiples of {multiple}.")
-        if not _is_multiple(inner_width, groups):
-            raise InputError(f"inner_width is {inner_width}; expected a multiple of {groups}.")
-        self.stem = conv_norm_relu(self.n_inputs, widths[0], groups)
+        if len(sizes) != LEVELS or not all(_is_multiple(width, self.multiple) for width in sizes):
+            raise InputError(f"widths are {widths}; expected four multiples of {self.multiple}.")
+        if not _is_multiple(inner_width, self.groups):
+            raise InputError(f"inner_width is {inner_width}; expected a multiple of {self.groups}.")
+        self.stem = conv_norm_relu(self.n_inputs, widths[0], self.groups)
         self.downs = nn.ModuleList(
             nn.Sequential(nn.Conv2d(finer, coarser, 3, stride=2, padding=1), nn.ReLU())
             for finer, coarser in pairwise(widths)
         )
         self.laterals = nn.ModuleList(nn.Conv2d(width, inner_width, 1) for width in widths)
+        self.levels = nn.ModuleList(self.level(width) for width in widths)
+        finest = self.finest_fusion(inner_width)
+        self.fusions = nn.ModuleList([finest, *(self.fusion(inner_width) for _ in widths[1:])])
+        self.n_features = finest.out_channels
+        self.reset_head(n_classes)
+
+    def level(self, width: int) -> nn.Module:
+        """A level of the encoder: (1, width, H, W) → the same shape."""
+        raise TypeError(f"{type(self).__name__} defines no level.")
+
+    def fusion(self, inner_width: int) -> nn.Module:
+        """A fusion of the decoder: (1, inner_width, H, W) → the same shape."""
+        return nn.Conv2d(inner_width, inner_width, 3, padding=1)
+
+    def finest_fusion(self, inner_width: int) -> nn.Conv2d:
+        """The last of them, whose channels are the features."""
+        return nn.Conv2d(inner_width, inner_width, 3, padding=1)
 
     def forward_features(self, x: torch.Tensor) -> torch.Tensor:
         """(1, S, H, W) raw values → (1, n_features, H, W)."""

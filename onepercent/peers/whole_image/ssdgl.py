@@ -34,33 +34,25 @@ class SSDGL(PyramidNetwork):
 
     Parameters for 200 bands and 16 classes: 2,267,912; the published count is not known to us.
 
-    Parameters
-    ----------
-    n_bands, n_classes : S and K. components : principal components to work on; 0 works on all bands.
-    widths : channels of the four levels, multiples of 32.
-    inner_width : channels of the decoder, a multiple of 4.
+    Widths are multiples of 32, ``inner_width`` is one of 4.
     """
 
     name = "ssdgl"
     upsampling = "bilinear"
+    groups = GROUPS
+    multiple = 2 * REDUCTION
 
-    def __init__(
-        self,
-        n_bands: int,
-        n_classes: int,
-        components: int = 0,
-        widths: tuple[int, ...] = (96, 128, 192, 256),
-        inner_width: int = 128,
-    ) -> None:
-        super().__init__(n_bands, n_classes, components, GROUPS, widths, 2 * REDUCTION, inner_width)
-        self.levels = nn.ModuleList(
-            nn.Sequential(GlobalConvLSTM(width), JointAttention(width // 2), nn.GroupNorm(GROUPS, width), nn.ReLU())
-            for width in widths
-        )
-        finest = nn.Conv2d(inner_width, self.n_inputs, 3, padding=1)
-        self.fusions = nn.ModuleList([finest, *(conv_norm_relu(inner_width, inner_width, GROUPS) for _ in widths[1:])])
-        self.n_features = self.n_inputs
-        self.reset_head(n_classes)
+    def level(self, width: int) -> nn.Module:
+        """The LSTM, attention, normalisation: (1, width, H, W) → the same shape."""
+        return nn.Sequential(GlobalConvLSTM(width), JointAttention(width // 2), nn.GroupNorm(GROUPS, width), nn.ReLU())
+
+    def fusion(self, inner_width: int) -> nn.Module:
+        """A convolution with normalisation and ReLU: (1, inner_width, H, W) → the same shape."""
+        return conv_norm_relu(inner_width, inner_width, GROUPS)
+
+    def finest_fusion(self, inner_width: int) -> nn.Conv2d:
+        """A convolution to as many channels as there are bands."""
+        return nn.Conv2d(inner_width, self.n_inputs, 3, padding=1)
 
 
 class GlobalConvLSTM(nn.Module):

@@ -17,8 +17,8 @@ from hsilib.data.standardize import Standardizer
 from hsilib.method import Method, MethodOptions, one_hot
 from hsilib.network_method import NetworkOptions
 from onepercent.peers.classical.coordinates_1nn import Coordinates1NNOptions
-from onepercent.peers.classical.pixelwise import PixelwiseClassifier
 from onepercent.peers.classical.random_forest import RandomForestOptions
+from onepercent.peers.classical.spectrum_classifier import SpectrumClassifier
 from onepercent.peers.classical.superpixel_vote import SuperpixelVoteOptions
 from onepercent.peers.classical.svm import SvmOptions
 from onepercent.peers.probe import ProbeOptions
@@ -169,7 +169,7 @@ def without_class(split: Split, missing: int) -> Split:
 PIXELWISE = [SvmOptions(costs=(1.0, 100.0), gammas=(0.2, 1.0)), RandomForestOptions(trees=10)]
 
 
-def decisions(method: PixelwiseClassifier, scene: Scene) -> NDArray[np.int64]:
+def decisions(method: SpectrumClassifier, scene: Scene) -> NDArray[np.int64]:
     spectra = Standardizer.fit(scene.cube).apply(scene.cube).reshape(-1, scene.n_bands)
     return np.asarray(method._estimator.predict(spectra)).reshape(scene.shape)
 

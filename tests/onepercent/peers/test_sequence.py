@@ -16,7 +16,7 @@ from onepercent.peers.networks.cnn_bilstm import CNNBiLSTM
 from onepercent.peers.networks.haar import haar, haar_2d
 from onepercent.peers.networks.mhssmamba import MHSSMamba
 from onepercent.peers.networks.pyformer import PyFormer
-from onepercent.peers.networks.shared_convolutions import TrunkNetwork
+from onepercent.peers.networks.shared_convolutions import SharedConvolutionNetwork
 from onepercent.peers.networks.spectral_spatial_tokens import SpectralSpatialTokens
 from onepercent.peers.networks.spectralformer import SpectralFormer
 from onepercent.peers.networks.ssftt import SSFTT
@@ -82,8 +82,8 @@ def test_the_first_weights_are_the_first_inputs(network: str, patch_size: int) -
     """Weights copied to the front and zeros behind: what lies in further inputs is not seen."""
     torch.manual_seed(0)
     few, more = (create_model(network, n, 3, patch_size=patch_size).eval() for n in (16, 20))
-    assert isinstance(few, TrunkNetwork)
-    assert isinstance(more, TrunkNetwork)
+    assert isinstance(few, SharedConvolutionNetwork)
+    assert isinstance(more, SharedConvolutionNetwork)
     small = few.state_dict()
     for key, tensor in more.state_dict().items():
         tensor.zero_()[tuple(slice(n) for n in small[key].shape)] = small[key]

@@ -19,11 +19,14 @@ from hsilib.progress import progress
 ROWS_AT_ONCE = 32
 
 
-class PixelwiseClassifier(Method):
+class SpectrumClassifier(Method):
     """One pixel's standardised values in, one label out. A subclass says which estimator.
 
     The values are the pixel's spectrum, or what a subclass computes from the scene.
     """
+
+    def __init__(self, options: Any) -> None:
+        self.options = options
 
     @abstractmethod
     def estimator(self, train_labels: NDArray[np.int64], seed: int) -> Any:
