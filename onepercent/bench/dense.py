@@ -19,17 +19,21 @@ from torch.utils.flop_counter import FlopCounterMode
 from hsilib.data.patches import PatchSampler
 from hsilib.data.standardize import Standardizer
 from hsilib.data.synthetic import SyntheticOptions, generate_scene
-from hsilib.inference.dense import predict_logits_patchwise
+from hsilib.inference.dense import predict_logits, predict_logits_patchwise
 from hsilib.inference.tta import View, predict_proba, predict_view
 from hsilib.model.network import Network
 from hsilib.registry import create_model
+from onepercent.bench.apart import run_apart
 from onepercent.bench.comparison import Comparison, Report, compare, timed
-from onepercent.bench.dense_memory import SIDES, measure_apart
 
 N_CLASSES = 9
 WARM_UP = 40  # pixels on a side of the corner that both sides predict first
 USUAL_BATCH = 256  # a common batch size, though on a CPU not the fastest one
 SQUARE = 2048  # rows and columns of the matrices whose product is taken for the machine's limit
+SIDES: dict[str, Callable[[Network, NDArray[np.generic]], torch.Tensor]] = {
+    "patch by patch": predict_logits_patchwise,
+    "dense": predict_logits,
+}
 
 
 def bench_dense(device: torch.device, rows: int = 610, cols: int = 340, bands: int = 103, repeats: int = 3) -> Report:
@@ -54,7 +58,8 @@ def bench_dense(device: torch.device, rows: int = 610, cols: int = 340, bands: i
         warm_up=False,
     )
     views = [_compare_views(n, size, model, cube, repeats) for n in (8, 16)]
-    memory = {side: measure_apart(side, (rows, cols, bands), N_CLASSES, device) for side in SIDES}
+    sizes = {"rows": rows, "cols": cols, "bands": bands}
+    memory = {side: run_apart(predict_noise, device, {"side": side, **sizes}).added_mb for side in SIDES}
     facts = {
         "largest_logit_difference": float((logits["dense"] - logits["patch by patch"]).abs().max()),
         "standard_deviation_of_logits": float(logits["dense"].std(dim=(0, 1)).mean()),
@@ -64,19 +69,17 @@ def bench_dense(device: torch.device, rows: int = 610, cols: int = 340, bands: i
     return Report("dense", [headline, usual, *views], facts)
 
 
-def example(
-    device: torch.device, rows: int, cols: int, bands: int, seed: int = 0
-) -> tuple[Network, NDArray[np.generic]]:
+def example(device: torch.device, rows: int, cols: int, bands: int) -> tuple[Network, NDArray[np.generic]]:
     """The dual-branch model with weights, batch norm and scaling as far from their start as after a training.
 
     Returns
     -------
     The model in evaluation mode and a generated cube (rows, cols, bands).
     """
-    scene = generate_scene(SyntheticOptions(rows=rows, cols=cols, n_bands=bands, n_classes=N_CLASSES, seed=seed))
-    generator = torch.Generator().manual_seed(seed)
+    scene = generate_scene(SyntheticOptions(rows=rows, cols=cols, n_bands=bands, n_classes=N_CLASSES, seed=0))
+    generator = torch.Generator().manual_seed(0)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(0)
         model = create_model("dual-branch", bands, N_CLASSES)
     model.set_standardizer(Standardizer.fit(scene.cube))
     pixels = torch.randint(rows * cols, (8, 32), generator=generator)
@@ -91,6 +94,12 @@ def example(
         for batch in pixels:
             model.train()(sampler(batch))  # moves the batch norm's statistics towards the scene's
     return model.eval().to(device), scene.cube
+
+
+def predict_noise(device: torch.device, side: str, rows: int, cols: int, bands: int) -> None:
+    """One side, for its peak memory; the values are noise, which changes no memory."""
+    cube = np.random.default_rng(0).standard_normal((rows, cols, bands), dtype=np.float32)
+    SIDES[side](create_model("dual-branch", bands, N_CLASSES).to(device), cube)
 
 
 def gflop_of(function: Callable[[], object]) -> float:

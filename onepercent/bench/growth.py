@@ -2,19 +2,74 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 
+from hsilib.data.patches import PatchSampler
+from hsilib.data.scene import Scene
+from hsilib.data.splits import make_split
+from hsilib.data.standardize import Standardizer
+from hsilib.inference.dense import predict_logits
+from hsilib.network_method import NetworkOptions
 from hsilib.progress import progress
-from onepercent.bench.comparison import Comparison, Report
-from onepercent.bench.growth_point import Cost, Point, measure_apart
+from hsilib.registry import create_model
+from hsilib.training.fit import fit
+from onepercent.bench.apart import run_apart
+from onepercent.bench.comparison import Comparison, Report, timed
+from onepercent.recipes import recipe
+
+N_CLASSES = 16
+LABELLED_SHARE = 0.5
 
 AREAS = (1, 2, 4, 8, 16)
 BANDS = (50, 100, 200, 400)
 SPLITS = tuple(f"count:{n}" for n in (5, 10, 20, 50)) + tuple(f"percent:{p}" for p in (0.01, 0.02, 0.05, 0.1))
+
+
+@dataclass(frozen=True)
+class Point:
+    """One point: what is measured.
+
+    Attributes
+    ----------
+    task : ``predict``, the dense pass over the scene, or ``epoch``, one epoch of `fit` as the recipe ``paper`` sets it.
+    rows, cols, bands : size of the scene.
+    split : which pixels an epoch has.
+    """
+
+    task: str
+    rows: int
+    cols: int
+    bands: int
+    split: str = "count:5"
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a point cost.
+
+    Attributes
+    ----------
+    labels : training pixels of an epoch; 0 where the task has none.
+    seconds : of each repeat, in their order.
+    added_mb : peak memory above that of the idle process, the scene and the model included.
+    idle_mb : peak memory before, see `Apart`.
+    """
+
+    labels: int
+    seconds: list[float]
+    added_mb: float
+    idle_mb: float
+
+    @property
+    def median_s(self) -> float:
+        """The median of the repeats."""
+        return statistics.median(self.seconds)
 
 
 def bench_growth(
@@ -66,6 +121,41 @@ def bench_growth(
         costs["area"][0].seconds,
     )
     return Report("growth", [comparison], {"axes": axes})
+
+
+def measure_apart(point: Point, device: torch.device, repeats: int) -> Cost:
+    """`measure` in a process of its own, whose peak memory is its own too."""
+    done = run_apart(measure, device, asdict(point) | {"repeats": repeats})
+    return Cost(**done.result, added_mb=done.added_mb, idle_mb=done.idle_mb)
+
+
+def measure(
+    device: torch.device, task: str, rows: int, cols: int, bands: int, split: str, repeats: int
+) -> dict[str, Any]:
+    """Training pixels and times of a `Point`, after one run that is not counted.
+
+    The values of the scene are noise: they change neither time nor memory.
+    """
+    random = np.random.default_rng(0)
+    cube = random.integers(0, 10_000, (rows, cols, bands), dtype=np.uint16)
+    torch.manual_seed(0)
+    model = create_model("dual-branch", bands, N_CLASSES).to(device)
+    model.set_standardizer(Standardizer(np.full(bands, 5e3), np.full(bands, 3e3), "nothing"))
+    labels = 0
+    if task == "predict":
+        seconds = [timed(lambda: predict_logits(model, cube)) for _ in range(1 + repeats)]
+    else:
+        ground_truth = random.integers(1, N_CLASSES + 1, cube.shape[:2]).astype(np.uint8)
+        ground_truth[random.random(cube.shape[:2]) > LABELLED_SHARE] = 0
+        names = tuple(f"class {k}" for k in range(1, N_CLASSES + 1))
+        drawn = make_split(Scene("noise", cube[:, :, :0], ground_truth, names), split, seed=0)
+        options = recipe("paper").method
+        assert isinstance(options, NetworkOptions)
+        schedule = replace(options.fit, epochs=1)
+        sampler, generator = PatchSampler(cube, model.patch_size, device), torch.Generator().manual_seed(0)
+        seconds = [timed(lambda: fit(model, sampler, drawn, schedule, generator)) for _ in range(1 + repeats)]
+        labels = len(drawn.train)
+    return {"labels": labels, "seconds": seconds[1:]}
 
 
 def axis(task: str, unit: str, sizes: Sequence[float], costs: Sequence[Cost]) -> dict[str, Any]:

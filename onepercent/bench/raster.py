@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import statistics
-import subprocess
-import sys
 import tempfile
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,8 +18,8 @@ from hsilib.rasters.classify import classify_raster
 from hsilib.rasters.open import missing_package, open_raster
 from hsilib.rasters.raster import Window
 from hsilib.registry import create_model
+from onepercent.bench.apart import run_apart
 from onepercent.bench.comparison import Report, compare, timed
-from onepercent.bench.growth_point import peak_mb
 
 N_CLASSES = 9
 LEVEL, SPREAD = 2000.0, 300.0
@@ -58,8 +54,11 @@ def bench_raster(
         )
         two_workers_s = timed(partial(classify_raster, model, small, ways["two workers"], tile, "local", device.type))
         labels = {way: read_labels(path) for way, path in ways.items()}
+        fixed = {"model": str(model), "target": str(folder / "peak.tif"), "tile": tile}
         peaks = {
-            f"{way}, {area} × the area": peak_apart(way, model, image, folder / "peak.tif", tile, device)
+            f"{way}, {area} × the area": run_apart(
+                classify, device, {"way": way, "source": str(image), **fixed}
+            ).peak_mb
             for way in ("windows", "whole")
             for area, image in ((1, small), (times**2, large))
         }
@@ -140,32 +139,10 @@ def read_labels(path: Path) -> NDArray[np.generic]:
         return image.read(Window(0, rows, 0, cols))
 
 
-def peak_apart(way: str, model: Path, source: Path, target: Path, tile: int, device: torch.device) -> float:
-    """Peak memory in MB of one classification in a new process with as many threads as this one.
-
-    Raises
-    ------
-    RuntimeError : it failed; the message is what it wrote to standard error.
-    """
-    job = {"way": way, "paths": [str(model), str(source), str(target)], "tile": tile, "device": device.type}
-    command = [sys.executable, "-m", "onepercent.bench.raster", json.dumps(job | {"threads": torch.get_num_threads()})]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"{way}: the process failed.\n{done.stderr}")
-    return float(done.stdout)
-
-
-def main() -> None:
-    """Do the job that the argument describes as JSON and print its peak memory."""
-    job: dict[str, Any] = json.loads(sys.argv[1])
-    torch.set_num_threads(job["threads"])
-    model, source, target = map(Path, job["paths"])
-    if job["way"] == "windows":
-        classify_raster(model, source, target, job["tile"], None, job["device"])
+def classify(device: torch.device, way: str, model: str, source: str, target: str, tile: int) -> None:
+    """One way, ``windows`` or ``whole``, for its peak memory."""
+    paths = Path(model), Path(source), Path(target)
+    if way == "windows":
+        classify_raster(*paths, tile, None, device.type)
     else:
-        classify_in_memory(model, source, target, job["device"])
-    print(peak_mb(torch.device(job["device"])))
-
-
-if __name__ == "__main__":
-    main()
+        classify_in_memory(*paths, device.type)

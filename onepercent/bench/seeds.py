@@ -67,9 +67,8 @@ def compare_seeds(
         bench = _Seeds(config, device, range(n_seeds))
         single, ours = ((way, partial(bench.fit, way == TOGETHER)) for way in (ONE_BY_ONE, TOGETHER))
         comparisons.append(compare(f"{n_seeds} seeds of {name}", single, ours, repeats))
-        facts |= _throughput(comparisons[-1], name, n_seeds * bench.options.fit.epochs)
         if i == 0:
-            facts |= _differences(config, device, range(n_seeds))
+            facts = _differences(config, device, range(n_seeds))
     return Report("seeds", comparisons, facts)
 
 
@@ -92,13 +91,6 @@ class _Seeds:
             grouped_methods, splits, grouped_generators = zip(*group, strict=True)
             fit_together(grouped_methods, self.scene, splits, grouped_generators)
         return methods
-
-
-def _throughput(comparison: Comparison, recipe_name: str, seed_epochs: int) -> dict[str, float]:
-    """Epochs of single seeds in a second, both sides."""
-    times = comparison.as_dict()
-    sides = {comparison.baseline: times["baseline_median_s"], comparison.ours: times["ours_median_s"]}
-    return {f"seed-epochs a second, {recipe_name}, {way}": round(seed_epochs / s, 2) for way, s in sides.items()}
 
 
 def _differences(config: Config, device: torch.device, seeds: Sequence[int]) -> dict[str, Any]:

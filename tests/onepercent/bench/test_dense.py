@@ -7,8 +7,8 @@ import json
 import pytest
 import torch
 
-from onepercent.bench.dense import bench_dense, example, gflop_of, matrix_product_gflops
-from onepercent.bench.dense_memory import SIDES, measure_apart
+from onepercent.bench.apart import run_apart
+from onepercent.bench.dense import SIDES, bench_dense, example, gflop_of, matrix_product_gflops, predict_noise
 from onepercent.report.complexity import flops
 
 CPU = torch.device("cpu")
@@ -56,4 +56,4 @@ def test_the_example_is_no_fresh_model() -> None:
 
 def test_a_process_that_fails_says_why() -> None:
     with pytest.raises(RuntimeError, match="KeyError: 'sideways'"):
-        measure_apart("sideways", (8, 8, 3), 2, CPU)
+        run_apart(predict_noise, CPU, {"side": "sideways", "rows": 8, "cols": 8, "bands": 3})

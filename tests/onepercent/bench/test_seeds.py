@@ -8,8 +8,7 @@ import pytest
 import torch
 
 from hsilib.errors import InputError
-from onepercent.bench.comparison import Comparison
-from onepercent.bench.seeds import ONE_BY_ONE, TOGETHER, _throughput, bench_seeds, compare_seeds
+from onepercent.bench.seeds import ONE_BY_ONE, TOGETHER, bench_seeds, compare_seeds
 from tests.helpers import SMALL_SETTINGS
 
 CPU = torch.device("cpu")
@@ -32,12 +31,3 @@ def test_the_report() -> None:
 def test_seeds_are_stacked_on_a_gpu_only() -> None:
     with pytest.raises(InputError, match="no CUDA device"):
         bench_seeds(CPU)
-
-
-def test_throughput_by_hand() -> None:
-    """Ten seeds of four epochs in 8 s, and in 2 s."""
-    comparison = Comparison("", "slow", "fast", [8.0], [2.0])
-    assert _throughput(comparison, "quick", 40) == {
-        "seed-epochs a second, quick, slow": 5.0,
-        "seed-epochs a second, quick, fast": 20.0,
-    }
