@@ -16,7 +16,7 @@ from hsilib.data.patches import PatchSampler
 from hsilib.data.splits import Split
 from hsilib.model.network import Network
 from hsilib.progress import progress
-from hsilib.training.augment import CPU, Augmentation, augment, draw_augmentation, draw_orientations, orient
+from hsilib.training.augment import Augmentation, augment, draw_augmentation, draw_orientations, orient
 from hsilib.training.checkpoint import CHECKPOINT_EPOCHS, FitHistory, TrainingState, fingerprint
 from hsilib.training.device import autocast, gradient_scaler
 from hsilib.training.fit_options import FitOptions, create_optimizer, learning_rate_at
@@ -71,7 +71,10 @@ def fit(
             total = torch.zeros((), device=device)
             for i, batch in enumerate(order.split(options.batch_size)):
                 step, position = state.epoch * steps + i // options.accumulate, i % options.accumulate
-                loss = batch_loss(state, network, patches_of, pixels[batch], labels[batch], weights, options, step)
+                changes = draw_changes(len(batch), network, options, generator, device)
+                patches = changes.turn_and_augment(patches_of(pixels[batch]), patches_of)
+                logits, targets = forward_mixed(network, patches, labels[batch], changes.mix)
+                loss = mean_loss(logits, targets, weights, options, step, state.epoch)
                 batches_in_step = min(options.accumulate, batches - (i - position))  # the last step may have fewer
                 state.scaler.scale(loss / batches_in_step).backward()
                 if position == batches_in_step - 1:
@@ -104,39 +107,10 @@ def fit(
     return state.history
 
 
-def batch_loss(
-    state: TrainingState,
-    model: Network | StageNetwork,
-    sampler: PatchSampler,
-    pixels: torch.Tensor,
-    labels: torch.Tensor,
-    weights: torch.Tensor,
-    options: FitOptions,
-    step: int,
-) -> torch.Tensor:
-    """The loss of one batch, augmented and mixed.
-
-    Parameters
-    ----------
-    pixels, labels : (N,) flat indices and classes from 0. weights : (K,) of the classes.
-    step : the optimiser's, from 0; the focal loss's schedule depends on it.
-    """
-    changes = draw_changes(len(pixels), model, options, state.generator, sampler.device)
-    patches = changes.turn_and_augment(sampler(pixels), sampler)
-    return mixed_loss(model, patches, labels, changes.mix, weights, options, step, state.epoch)
-
-
-def mixed_loss(
-    model: Network | StageNetwork,
-    patches: torch.Tensor,
-    labels: torch.Tensor,
-    mix: Mix | None,
-    weights: torch.Tensor,
-    options: FitOptions,
-    step: int,
-    epoch: int,
-) -> torch.Tensor:
-    """The loss of patches (N, S, P, P) with classes (N,) from 0, mixed as drawn; the rest is as for `mean_loss`."""
+def forward_mixed(
+    model: Network | StageNetwork, patches: torch.Tensor, labels: torch.Tensor, mix: Mix | None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits and targets, (N, K) each, of patches (N, S, P, P) with classes (N,) from 0, mixed as drawn."""
     targets = one_hot(labels, model.n_classes).float()
     if mix is not None:
         patches, targets = mix_patches(patches, mix), mix_targets(targets, mix)
@@ -144,8 +118,7 @@ def mixed_loss(
         features = model.forward_features(patches)
         if mix is not None:
             features = mix_features(features, mix)
-        logits = model.forward_head(features).flatten(1)
-    return mean_loss(logits, targets, weights, options, step, epoch)
+        return model.forward_head(features).flatten(1), targets
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,7 +143,7 @@ def draw_changes(
     model: Network | StageNetwork,
     options: FitOptions,
     generator: torch.Generator,
-    device: torch.device = CPU,
+    device: torch.device,
 ) -> Changes:
     """Draw what happens to a batch of ``n`` patches on ``device``."""
     shape = (n, model.n_bands, model.patch_size)

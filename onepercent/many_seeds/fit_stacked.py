@@ -31,6 +31,8 @@ from hsilib.training.losses import weights_for
 from hsilib.training.mix import Mix, mix_features, mix_patches, mix_targets
 from onepercent.many_seeds.stack import Stack, clip_each
 
+VALIDATED_AT_ONCE = 512  # pixels, of all seeds together
+
 
 def can_be_stacked(splits: Sequence[Split]) -> bool:
     """Whether all splits have as many training pixels, and as many validation pixels, as the first."""
@@ -87,9 +89,9 @@ def fit_stacked(
                 )
                 loss_of_each = vmap(partial(mean_loss, options=options, step=step, epoch=epoch))
                 losses = loss_of_each(logits, targets, weights)
-                together = min(options.accumulate, batches - (i - position))  # the last group may be smaller
-                scaler.scale(losses.sum() / together).backward()
-                if position == together - 1:
+                batches_in_step = min(options.accumulate, batches - (i - position))  # the last step may have fewer
+                scaler.scale(losses.sum() / batches_in_step).backward()
+                if position == batches_in_step - 1:
                     for group in optimizer.param_groups:
                         group["lr"] = learning_rate_at(step, steps, options)
                     scaler.unscale_(optimizer)
@@ -164,13 +166,11 @@ def _joined(drawn: Sequence[Any]) -> Any:
 
 
 @torch.no_grad()
-def _validate(
-    stack: Stack, sampler: PatchSampler, splits: Sequence[Split], batch_size: int = 512
-) -> tuple[list[float], list[float]]:
+def _validate(stack: Stack, sampler: PatchSampler, splits: Sequence[Split]) -> tuple[list[float], list[float]]:
     """Accuracy and mean cross-entropy of each seed on its validation pixels, in float32."""
     stack.train(False)
     pixels, labels = _stacked([(split.val, split.val_labels) for split in splits], sampler.device)
-    batches = pixels.split(max(1, batch_size // len(splits)), dim=1)
+    batches = pixels.split(max(1, VALIDATED_AT_ONCE // len(splits)), dim=1)
     logits = [stack.call("forward", sampler(batch.flatten()).unflatten(0, batch.shape)) for batch in batches]
     scores = torch.cat(logits, dim=1)
     accuracy = (scores.argmax(dim=2) == labels).float().mean(dim=1)
