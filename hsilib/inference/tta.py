@@ -57,18 +57,28 @@ def scene_views(views: int) -> list[View]:
 
 
 @torch.inference_mode()
-def predict_view(model: Network, cube: NDArray[np.generic], view: View, generator: torch.Generator) -> torch.Tensor:
+def predict_view(
+    model: Network,
+    cube: NDArray[np.generic],
+    view: View,
+    generator: torch.Generator,
+    band_range: NDArray[np.float32] | None = None,
+) -> torch.Tensor:
     """Probabilities of every pixel as one view gives them, laid back onto the scene.
 
     Parameters
     ----------
     cube : (H, W, S) raw values. generator : a CPU generator; draws the noise, one number a value.
+    band_range : (S,) each band's largest value minus its smallest, where it is known already.
 
     Returns
     -------
     (H, W, K) float32 on the model's device.
     """
-    return _predict_view(model, cube, view, view.noise * _band_range(cube) if view.noise else None, generator)
+    seen = turned(cube, view.orientation, axes=(0, 1))
+    if view.noise:
+        seen = _noisy(seen, view.noise * (_band_range(cube) if band_range is None else band_range), generator)
+    return turned_back(predict_logits(model, seen).softmax(dim=-1), view.orientation, axes=(0, 1))
 
 
 @torch.inference_mode()
@@ -104,7 +114,7 @@ def predict_proba(model: Network, cube: NDArray[np.generic], views: int, generat
     weights = torch.zeros(*cube.shape[:2], 1, device=device)
     with progress(views, "test-time augmentation", "view") as bar:
         for view in chosen:
-            proba = _predict_view(model, cube, view, view.noise * band_range, generator)
+            proba = predict_view(model, cube, view, generator, band_range)
             weight = _weights(proba, dim=-1)
             total.addcmul_(weight, proba)
             weights += weight
@@ -124,20 +134,6 @@ def _mean_of_orientations(model: Network, cube: NDArray[np.generic]) -> torch.Te
 
     windows = padded_windows(cube, model.patch_size // 2, model.band_mean.device)
     return map_tiles(mean, windows, cube.shape[:2], model.patch_size - 1, model.tile)
-
-
-def _predict_view(
-    model: Network,
-    cube: NDArray[np.generic],
-    view: View,
-    deviation: NDArray[np.float32] | None,
-    generator: torch.Generator,
-) -> torch.Tensor:
-    """See `predict_view`; ``deviation`` (S,) is the noise's in each band's own unit."""
-    seen = turned(cube, view.orientation, axes=(0, 1))
-    if deviation is not None:
-        seen = _noisy(seen, deviation, generator)
-    return turned_back(predict_logits(model, seen).softmax(dim=-1), view.orientation, axes=(0, 1))
 
 
 def _weights(proba: torch.Tensor, dim: int) -> torch.Tensor:

@@ -12,6 +12,8 @@ import torch
 from torch import nn
 from torch.nn.functional import linear
 
+REDUCTION = 8  # a gate's bottleneck has so many times fewer channels
+
 
 class Pointwise(nn.Conv2d):
     """A 1 × 1 convolution, computed as the product of (pixels, channels) and its weights.
@@ -51,7 +53,7 @@ class QuantumInspiredAttention(nn.Module):
     reduction : r; φ has about 2 · C² / r weights against C² for one full map.
     """
 
-    def __init__(self, channels: int, reduction: int = 8) -> None:
+    def __init__(self, channels: int, reduction: int = REDUCTION) -> None:
         super().__init__()
         hidden = max(1, channels // reduction)
         self.squeeze = Pointwise(channels, hidden)
@@ -80,12 +82,12 @@ class SqueezeExcitation(nn.Module):
 
     Parameters
     ----------
-    channels : C, the number of features. reduction : r, as there.
+    channels : C, the number of features.
     """
 
-    def __init__(self, channels: int, reduction: int = 8) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
-        hidden = max(1, channels // reduction)
+        hidden = max(1, channels // REDUCTION)
         self.squeeze = Pointwise(channels, hidden)
         self.excite = Pointwise(hidden, channels)
 

@@ -110,7 +110,7 @@ class TemperatureFusion(nn.Module):
 
     SMALLEST_TEMPERATURE = 0.1
 
-    def __init__(self, spectral_width: int, spatial_width: int, width: int = 128, learned: bool = True) -> None:
+    def __init__(self, spectral_width: int, spatial_width: int, width: int, learned: bool = True) -> None:
         super().__init__()
         self.spectral = Pointwise(spectral_width, width)
         self.spatial = Pointwise(spatial_width, width)
@@ -138,7 +138,7 @@ class ConcatenationFusion(nn.Module):
     spectral_width, spatial_width : channels that come in. width : channels of D and F.
     """
 
-    def __init__(self, spectral_width: int, spatial_width: int, width: int = 128) -> None:
+    def __init__(self, spectral_width: int, spatial_width: int, width: int) -> None:
         super().__init__()
         self.spectral = Pointwise(spectral_width, width)
         self.spatial = Pointwise(spatial_width, width)
