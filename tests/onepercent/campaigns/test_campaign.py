@@ -245,10 +245,12 @@ class Launched:
         self.records, self.written, self.code = records, written, code
         self.commands: list[list[str]] = []
         self.threads: list[str | None] = []
+        self.spinning: list[str | None] = []
 
     def __call__(self, command: list[str], env: dict[str, str], **_: Any) -> SimpleNamespace:
         self.commands.append(command)
         self.threads.append(env.get("OMP_NUM_THREADS"))
+        self.spinning.append(env.get("GOMP_SPINCOUNT"))
         for seed in self.written:
             path = Run("quick", "synthetic-tiny", "count:5", seed).path(self.records)
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -263,11 +265,13 @@ def test_a_task_skips_what_is_recorded_and_names_what_failed(tmp_path: Path, mon
     task[1].path(tmp_path).unlink()
     launched.commands.clear()
     monkeypatch.setattr(subprocess, "run", launched)
+    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
 
     line, n_failed = execute(task, tmp_path, "cpu", threads=3, folder=tmp_path)
     (command,) = launched.commands
     assert command[command.index("--seed") + 1 :][:2] == ["1", "2"]
-    assert launched.threads[-1] == "3"
+    assert command[:3] == [sys.executable, "-m", "onepercent.cli"]
+    assert (launched.threads[-1], launched.spinning[-1]) == ("3", "30000")
     assert n_failed == 1
     assert line.splitlines()[0] == "quick on it"
     assert line.splitlines()[1].endswith("--seed 1 2: last")
@@ -275,8 +279,9 @@ def test_a_task_skips_what_is_recorded_and_names_what_failed(tmp_path: Path, mon
     assert json.loads(failure.read_text())["seed"] == 2
 
     launched.written = (2,)
+    monkeypatch.setenv("GOMP_SPINCOUNT", "7")
     assert execute(task, tmp_path, "cpu", threads=None, folder=tmp_path) == ("quick on it", 0)
-    assert launched.threads[-1] == os.environ.get("OMP_NUM_THREADS")
+    assert (launched.threads[-1], launched.spinning[-1]) == (os.environ.get("OMP_NUM_THREADS"), "7")
     assert not failure.exists()
     assert execute(task, tmp_path, "cpu", threads=None, folder=tmp_path)[1] == 0
     assert len(launched.commands) == 2, "all are recorded, nothing is started"
