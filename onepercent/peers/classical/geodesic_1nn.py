@@ -22,9 +22,7 @@ from hsilib.data.splits import Split
 from hsilib.data.standardize import Standardizer
 from hsilib.errors import InputError
 from hsilib.method import Method, one_hot
-from onepercent.peers.classical.superpixels import fit_components, segment_means, superpixels
-
-STEPS = ((0, 1), (1, 0), (1, 1), (1, -1))  # the other four neighbours are the same steps backwards
+from onepercent.peers.classical.superpixels import fit_components, neighbours, segment_means, superpixels
 
 
 @dataclass(frozen=True)
@@ -112,12 +110,10 @@ def step_costs(spectra: NDArray[np.float32], contrast: float) -> csr_matrix:
     height, width, _ = spectra.shape
     pixels = np.arange(height * width).reshape(height, width)
     costs, starts, ends = [], [], []
-    for down, right in STEPS:
-        here = np.s_[: height - down, max(0, -right) : width - max(0, right)]
-        there = np.s_[down:, max(0, right) : width - max(0, -right)]
-        change = np.sqrt(np.square(spectra[here] - spectra[there]).mean(axis=-1, dtype=np.float64))
-        costs.append((np.hypot(down, right) * (1 + contrast * change)).ravel())
-        starts.append(pixels[here].ravel())
-        ends.append(pixels[there].ravel())
+    for (length, here, there), (_, start, end) in zip(neighbours(spectra), neighbours(pixels), strict=True):
+        change = np.sqrt(np.square(here - there).mean(axis=-1, dtype=np.float64))
+        costs.append((length * (1 + contrast * change)).ravel())
+        starts.append(start.ravel())
+        ends.append(end.ravel())
     entries = np.concatenate(costs), (np.concatenate(starts), np.concatenate(ends))
     return coo_matrix(entries, shape=(pixels.size, pixels.size)).tocsr()

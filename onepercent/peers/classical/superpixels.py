@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from skimage.segmentation import slic
 from hsilib.data.standardize import LEAST_VARIANCE, Standardizer
 
 COMPACTNESS = 0.1  # SLIC's weight of distance against spectral difference
+STEPS = ((0, 1), (1, 0), (1, 1), (1, -1))  # to four of the eight neighbours; the others are the same backwards
 OUTLIERS = (1, 99)  # percentiles of each channel, beyond which values are cut off
 
 
@@ -43,3 +45,11 @@ def segment_means(values: NDArray[Any], segments: NDArray[np.int64]) -> NDArray[
     flat = segments.ravel()
     sums = [np.bincount(flat, channel) for channel in values.reshape(flat.size, -1).T]
     return np.column_stack(sums) / np.bincount(flat)[:, None]
+
+
+def neighbours(image: NDArray[Any]) -> Iterator[tuple[float, NDArray[Any], NDArray[Any]]]:
+    """For each of ``STEPS`` its length and the values of ``image`` (H, W, ...) where it starts and where it ends."""
+    height, width = image.shape[:2]
+    for down, right in STEPS:
+        start = image[: height - down, max(0, -right) : width - max(0, right)]
+        yield float(np.hypot(down, right)), start, image[down:, max(0, right) : width - max(0, -right)]

@@ -10,7 +10,7 @@ from torch.nn.functional import leaky_relu
 
 from hsilib.checks import check_at_least
 from hsilib.errors import InputError
-from onepercent.peers.classical.superpixels import fit_components, superpixels
+from onepercent.peers.classical.superpixels import fit_components, neighbours, superpixels
 from onepercent.peers.whole_image.network import WholeImageNetwork
 
 LEAST_WEIGHT = 0.1  # of an edge, so that no superpixel loses its neighbours
@@ -162,14 +162,8 @@ class PixelConvolution(nn.Module):
 def neighbouring_segments(segments: NDArray[np.int64]) -> NDArray[np.bool_]:
     """(M, M), true for two different segments of (H, W) that touch along a side or at a corner."""
     m = int(segments.max()) + 1
-    neighbours = np.zeros((m, m), dtype=bool)
-    pairs = (
-        (segments[:, :-1], segments[:, 1:]),
-        (segments[:-1], segments[1:]),
-        (segments[:-1, :-1], segments[1:, 1:]),
-        (segments[:-1, 1:], segments[1:, :-1]),
-    )
-    for first, second in pairs:
-        neighbours[first, second] = neighbours[second, first] = True
-    np.fill_diagonal(neighbours, False)
-    return neighbours
+    touch = np.zeros((m, m), dtype=bool)
+    for _, first, second in neighbours(segments):
+        touch[first, second] = touch[second, first] = True
+    np.fill_diagonal(touch, False)
+    return touch

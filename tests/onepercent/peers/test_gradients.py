@@ -1,9 +1,9 @@
 """The machine's own kernels: float32 gradients of every network against those in float64.
 
-A kernel may be wrong on some processors only. Under AVX-512, torch 2.13's oneDNN gives a wrong gradient for convolutions
-with large kernels that are grouped or see one sample: right in float64, wrong by twice the gradient itself in float32,
-and training goes on in silence. So the comparison runs where the tests run, with the kernels and widths that the
-networks have.
+A kernel may be wrong on some processors only. Under AVX-512, torch 2.13's oneDNN gives a wrong gradient for
+convolutions with large kernels that are grouped or see one sample: right in float64, wrong by twice the gradient itself
+in float32, and training goes on in silence. So the comparison runs where the tests run, with the kernels and widths
+that the networks have.
 """
 
 from __future__ import annotations
