@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 
 import torch
 
@@ -22,38 +21,15 @@ from hsilib.data.splits import Split, make_split
 from hsilib.inference.dense import predict_logits_patchwise
 from hsilib.inference.tta import predict_view, scene_views
 from hsilib.network_method import NetworkMethod, NetworkOptions
-from hsilib.pretraining.pretrain import PRETEXTS, train_stage
-from hsilib.pretraining.samples import draw_positions
+from hsilib.pretraining.samples import draw_samples
 from hsilib.provenance import peak_memory_mb
-from hsilib.training.fit import fit
 from onepercent.bench.comparison import Comparison, Report, compare
-from onepercent.bench.pipeline_baseline import fit_epoch, pretext_epoch
+from onepercent.bench.train import training_sides
 from onepercent.recipes import recipe
 
-TRAINING_BASELINE = "DataLoader, patches changed one by one"
+TRAINING_BASELINE = "DataLoader over patches cut beforehand"
 PREDICTION_BASELINE = "patch by patch"
 OURS = "hsilib"
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A stage of the pipeline, both ways, on a share of its work.
-
-    Attributes
-    ----------
-    name : ``rm-ssl``, ``mr-ssl``, ``fit`` or ``predict``. work : what all of it is, in words.
-    baseline_name : what the baseline does, in words.
-    baseline, ours : do the share.
-    baseline_times, ours_times : how many such shares the whole stage has.
-    """
-
-    name: str
-    work: str
-    baseline_name: str
-    baseline: Callable[[], object]
-    ours: Callable[[], object]
-    baseline_times: float
-    ours_times: float
 
 
 def bench_pipeline(
@@ -62,6 +38,7 @@ def bench_pipeline(
     settings: Sequence[str] = (),
     baseline_rows: int = 2,
     repeats: int = 3,
+    workers: Sequence[int] = (0, 2),
 ) -> Report:
     """Run ours in full, then both in turns on a share of each stage.
 
@@ -69,6 +46,7 @@ def bench_pipeline(
     ----------
     scene_name : of `load_scene`. settings : changes of the recipe ``paper``, as for ``--set``.
     baseline_rows : rows of the scene that are predicted patch by patch.
+    workers : processes of the `DataLoader`; it gets the number with which it is fastest.
     """
     config = with_overrides(recipe("paper"), list(settings))
     options = config.method
@@ -79,18 +57,20 @@ def bench_pipeline(
     measured = full_run(method, scene, split, config.seed)
     peak_mb = peak_memory_mb(device)  # before the baseline has run
 
-    parts, stages = [], {}
-    for stage in stages_of(method, scene, split, baseline_rows):
-        share = compare(stage.name, (stage.baseline_name, stage.baseline), (OURS, stage.ours), repeats)
-        parts.append(extrapolated(stage, share))
-        stages[stage.name] = {
-            "work": stage.work,
-            "measured_s": round(measured[stage.name], 3),
-            "extrapolated_s": round(statistics.median(parts[-1].ours_s), 3),
-            "baseline_extrapolated_s": round(statistics.median(parts[-1].baseline_s), 3),
+    parts = shares(method, scene, split, baseline_rows, repeats, workers)
+    stages = {
+        name: {
+            "work": work,
+            "measured_s": round(measured[name], 3),
+            "extrapolated_s": round(statistics.median(part.ours_s), 3),
+            "baseline_extrapolated_s": round(statistics.median(part.baseline_s), 3),
         }
+        for (name, work), part in parts.items()
+    }
     size = " × ".join(map(str, scene.cube.shape))
-    total = whole(f"recipe paper, {size}, {len(split.train)} labels, extrapolated from a share of each stage", parts)
+    total = whole(
+        f"recipe paper, {size}, {len(split.train)} labels, extrapolated from a share of each stage", [*parts.values()]
+    )
     measured_s = sum(measured.values())
     facts = {
         "stages": stages,
@@ -100,7 +80,7 @@ def bench_pipeline(
         "training_pixels": len(split.train),
         "peak_mb": peak_mb,
     }
-    return Report("pipeline", [total, *parts], facts)
+    return Report("pipeline", [total, *parts.values()], facts)
 
 
 def full_run(method: NetworkMethod, scene: Scene, split: Split, seed: int) -> dict[str, float]:
@@ -114,61 +94,48 @@ def full_run(method: NetworkMethod, scene: Scene, split: Split, seed: int) -> di
     return seconds | {"between": time.perf_counter() - started - sum(seconds.values())}
 
 
-def stages_of(method: NetworkMethod, scene: Scene, split: Split, baseline_rows: int) -> list[Stage]:
-    """The stages of a fitted method, which goes on training when they run."""
+def shares(
+    method: NetworkMethod, scene: Scene, split: Split, baseline_rows: int, repeats: int, workers: Sequence[int]
+) -> dict[tuple[str, str], Comparison]:
+    """Both ways on a share of each stage of a fitted method, which goes on training here, multiplied up to the stage.
+
+    Returns
+    -------
+    For each stage, its name and what all of it is, in words; the other arguments are those of the benchmark.
+    """
     options, model = method.options, method.model
-    sampler = PatchSampler(scene.cube, model.patch_size, method.device)
-    samplers = (PatchSampler(scene.cube, model.patch_size, torch.device("cpu")), sampler)
     generator = torch.Generator().manual_seed(0)
-    positions, _ = draw_positions(split, generator)
-    views = scene_views(options.tta)
-    once, epoch = replace(options.pretrain, epochs=1), replace(options.fit, epochs=1)
-
-    def self_supervised(name: str, rate: float) -> Stage:
-        pretext, on_device = PRETEXTS[name](model, sampler), positions.to(method.device)
-        steps = max(1, len(positions) // once.batch_size)
-        return Stage(
-            name,
-            f"{options.pretrain.epochs} epochs of {steps} steps",
-            TRAINING_BASELINE,
-            lambda: pretext_epoch(name, rate, model, samplers, positions, once, generator),
-            lambda: train_stage(pretext, on_device, rate, once, generator),
-            options.pretrain.epochs,
-            options.pretrain.epochs,
-        )
-
-    rows, cols = scene.shape
-    return [
-        *(self_supervised(name, rate) for name, rate in options.pretrain.stages.items()),
-        Stage(
-            "fit",
-            f"{options.fit.epochs} epochs of {options.fit.batches_per_epoch(len(split.train))} steps",
-            TRAINING_BASELINE,
-            lambda: fit_epoch(model, samplers, split, epoch, generator),
-            lambda: fit(model, sampler, split, epoch, generator),
-            options.fit.epochs,
-            options.fit.epochs,
-        ),
-        Stage(
-            "predict",
-            f"{len(views)} views of {rows} × {cols} pixels",
-            PREDICTION_BASELINE,
-            lambda: predict_logits_patchwise(model, scene.cube[:baseline_rows]).cpu(),
-            lambda: predict_view(model, scene.cube, views[-1], generator).cpu(),
-            len(views) * rows / baseline_rows,
-            len(views),
-        ),
-    ]
+    samples, _ = draw_samples(split, generator)
+    sampler = PatchSampler(scene.cube, model.patch_size, method.device)
+    fitting, *pretraining = training_sides(model, model, sampler, split, samples, options)
+    found = {}
+    for sides in (*pretraining, fitting):
+        sides.plain.choose_workers(workers)
+        share = compare(sides.what, (sides.plain.name, sides.plain), (OURS, sides.ours), repeats)
+        epochs = options.fit.epochs if sides is fitting else options.pretrain.epochs
+        work = f"{epochs} epochs of {sides.steps} steps"
+        found[sides.what, work] = extrapolated(share, work, epochs, epochs)
+    views, (rows, cols) = scene_views(options.tta), scene.shape
+    part = scene.cube[:baseline_rows]
+    share = compare(
+        "predict",
+        (PREDICTION_BASELINE, lambda: predict_logits_patchwise(model, part).cpu()),
+        (OURS, lambda: predict_view(model, scene.cube, views[-1], generator).cpu()),
+        repeats,
+    )
+    work = f"{len(views)} views of {rows} × {cols} pixels"
+    found["predict", work] = extrapolated(share, work, len(views) * rows / baseline_rows, len(views))
+    return found
 
 
-def extrapolated(stage: Stage, share: Comparison) -> Comparison:
-    """The times of a share, multiplied up to the whole stage."""
+def extrapolated(share: Comparison, work: str, baseline_times: float, ours_times: float) -> Comparison:
+    """The times of a share of ``work``, multiplied by how many such shares the whole of it has."""
     return Comparison(
-        f"{stage.name}: {stage.work}, of which 1/{stage.baseline_times:.0f} and 1/{stage.ours_times:.0f} were timed",
+        f"{share.what}: {work}, of which 1/{baseline_times:.0f} and 1/{ours_times:.0f} were timed",
         share.baseline,
         share.ours,
-        [seconds * stage.baseline_times for seconds in share.baseline_s],
-        [seconds * stage.ours_times for seconds in share.ours_s],
+        [seconds * baseline_times for seconds in share.baseline_s],
+        [seconds * ours_times for seconds in share.ours_s],
     )
 
 

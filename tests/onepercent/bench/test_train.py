@@ -14,14 +14,19 @@ from torch.utils.flop_counter import FlopCounterMode
 from hsilib.config import with_overrides
 from hsilib.data.patches import PatchSampler
 from hsilib.data.scene import Scene
+from hsilib.data.splits import make_split
+from hsilib.data.standardize import Standardizer
 from hsilib.network_method import NetworkOptions
+from hsilib.registry import create_model
 from hsilib.training.augment import AugmentOptions, augment, draw_augmentation
+from hsilib.training.fit import fit
+from hsilib.training.fit_options import FitOptions
 from hsilib.training.mix import MixOptions
 from onepercent.bench.dense import matrix_product_gflops
+from onepercent.bench.plain_training import Patches, PlainTraining, changed, masked, plain_fit, rotated
 from onepercent.bench.train import Sides, all_sides, bench_train
-from onepercent.bench.train_baseline import MaskedWindows, RotatedPatches, changed
 from onepercent.recipes import recipe
-from tests.helpers import SMALL_SETTINGS
+from tests.helpers import SMALL, SMALL_SETTINGS, split_of
 
 CPU = torch.device("cpu")
 SETTINGS = [*SMALL_SETTINGS, "fit.batch_size=8", "pretrain.batch_size=8"]
@@ -31,6 +36,12 @@ def options(*settings: str) -> NetworkOptions:
     method = with_overrides(recipe("paper"), [*SETTINGS, *settings]).method
     assert isinstance(method, NetworkOptions)
     return method
+
+
+def our_loss(sides: Sides) -> float:
+    """The mean loss of an epoch."""
+    found = sides.ours()
+    return found[0] if isinstance(found, list) else found.train_loss[0]
 
 
 def test_the_report() -> None:
@@ -66,14 +77,14 @@ def test_without_chance_both_sides_have_the_same_loss(tiny: Scene) -> None:
     sides = all_sides(CPU, tiny, 4, replace(still, fit=schedule))[0]
     assert sides.steps == 1
     for _ in range(3):  # and stay together while the weights change
-        assert sides.plain() == pytest.approx(sides.ours(), rel=1e-5)
+        assert sides.plain() == pytest.approx(our_loss(sides), rel=1e-5)
 
 
 @pytest.mark.parametrize("which", [0, 1, 2])
 def test_first_losses_are_alike(tiny: Scene, which: int) -> None:
     torch.manual_seed(0)
     sides: Sides = all_sides(CPU, tiny, 10, options("fit.batch_size=40", "pretrain.batch_size=40"))[which]
-    assert sides.plain() == pytest.approx(sides.ours(), rel=0.25)
+    assert sides.plain() == pytest.approx(our_loss(sides), rel=0.25)
 
 
 def test_both_write_the_same_changes_of_a_patch(tiny: Scene) -> None:
@@ -95,27 +106,66 @@ def test_both_write_the_same_changes_of_a_patch(tiny: Scene) -> None:
     assert set(found) == set(range(8))
 
 
-def test_items_of_the_stages(tiny: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_items_of_the_stages(tiny: Scene) -> None:
     sampler = PatchSampler(tiny.cube, 5, CPU)
     torch.manual_seed(0)
-    windows = MaskedWindows(sampler(torch.arange(3)).contiguous())
-    window, mask = windows[2]
-    assert torch.equal(window, windows.windows[2])
+    original = sampler(torch.tensor([250]))[0]
+    window, mask = masked(original, 0)
+    assert torch.equal(window, original)
     assert 2 <= int(mask.sum()) <= 5  # 20…40 % of 12 bands
-    monkeypatch.setattr("onepercent.bench.train_baseline.AUGMENTATIONS", AugmentOptions())
-    rotated = RotatedPatches(sampler(torch.tensor([250])).contiguous(), sampler.band_low, sampler.band_range)
-    original = rotated.patches[0]
-    for patch, rotation in (rotated[0] for _ in range(20)):
+    for patch, rotation in (rotated(original, 0, lambda patch: patch) for _ in range(20)):
         upright = torch.rot90(patch, -int(rotation), (1, 2))
         assert torch.equal(upright, original) or torch.equal(upright, original.flip(2))
 
 
 def test_the_number_of_workers_is_the_fastest(tiny: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     plain = all_sides(CPU, tiny, 4, options())[0].plain
-    monkeypatch.setattr("onepercent.bench.train_baseline.timed", lambda side: {0: 2.0, 1: 1.0}[side.loader.num_workers])
-    assert plain.choose_workers((0, 1)) == 1
-    assert plain.loader.num_workers == 1
-    assert plain.choose_workers((0,)) == 0
+    seconds = {0: 2.0, 1: 1.0}
+    monkeypatch.setattr("onepercent.bench.plain_training.timed", lambda side: seconds[side.loader.num_workers])
+    plain.choose_workers((0, 1))
+    assert (plain.loader.num_workers, plain.name) == (1, "DataLoader over patches cut beforehand, 1 workers")
+    plain.choose_workers((0,))
+    assert plain.loader.num_workers == 0
+
+
+def averages(values: list[float], weight: torch.nn.Parameter, batch_size: int, clip_norm: float = 0.0) -> PlainTraining:
+    """The loss mean(w · x), trained by SGD at rate 1: each step takes the batch's mean off w."""
+    samples = Patches(torch.tensor(values), lambda patch, place: (patch, torch.tensor(place)))
+    module = torch.nn.ParameterList([weight])
+    plain = PlainTraining(samples, batch_size, module, lambda x, _: (weight * x).mean(), CPU, 1.0, 0.0, clip_norm)
+    plain.optimizer = torch.optim.SGD([weight], lr=1.0)
+    return plain
+
+
+def test_the_loader_visits_each_sample_once_and_steps_once_a_batch() -> None:
+    weight = torch.nn.Parameter(torch.zeros(()))
+    averages([2.0 * i for i in range(6)], weight, 3)()
+    assert weight.item() == pytest.approx(-2 * 2 * sum(range(6)) / 6)  # two batches whose means have this sum
+
+
+def test_gradients_are_clipped() -> None:
+    weight = torch.nn.Parameter(torch.zeros(()))
+    averages([100.0, 100.0], weight, 2, clip_norm=0.5)()
+    assert weight.item() == pytest.approx(-0.5, rel=1e-4)
+
+
+def test_an_epoch_of_the_plain_way_is_an_epoch_of_fit(tiny: Scene) -> None:
+    """One batch of all pixels, nothing random but dropout, which is off: the same weights come out."""
+    drawn = make_split(tiny, "count:4", seed=0)
+    split = split_of(tiny, drawn.train, [], drawn.test)
+    options = FitOptions(epochs=1, batch_size=len(split.train), warmup_epochs=0)
+    trained = []
+    for plain in (False, True):
+        torch.manual_seed(0)
+        model = create_model("dual-branch", tiny.n_bands, tiny.n_classes, **SMALL, dropout=0.0)
+        model.set_standardizer(Standardizer.fit(tiny.cube))
+        sampler, generator = PatchSampler(tiny.cube, model.patch_size, CPU), torch.Generator().manual_seed(0)
+        if plain:
+            plain_fit(model, sampler, split, options)()
+        else:
+            fit(model, sampler, split, options, generator)
+        trained.append(torch.cat([parameter.flatten() for parameter in model.parameters()]))
+    torch.testing.assert_close(trained[0], trained[1], atol=1e-4, rtol=0)
 
 
 def test_the_peak_is_the_best_product() -> None:
