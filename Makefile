@@ -63,7 +63,7 @@ reproduce: env   ## run every campaign that has runs without a record (resumes),
 
 # Each benchmark is a process of its own, so that the peak memory of one is not that of another.
 bench: env       ## run every benchmark on this machine; the reports go to results/bench
-	@for name in $$($(BIN)/python -c 'from onepercent.bench.registry import BENCHMARKS; print(*BENCHMARKS)'); do \
+	@for name in $$($(BIN)/python -c 'from onepercent.bench.registry import runnable; print(*runnable())'); do \
 	  $(BIN)/hsilib bench $$name --write || exit 1; \
 	done
 

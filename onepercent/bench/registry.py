@@ -26,3 +26,9 @@ BENCHMARKS: dict[str, Callable[[torch.device], Report]] = {
     "cluster": bench_cluster,
     "rerun": bench_rerun,
 }
+NEED_CUDA = ("seeds",)
+
+
+def runnable() -> list[str]:
+    """Names of the benchmarks that this machine can run."""
+    return [name for name in BENCHMARKS if name not in NEED_CUDA or torch.cuda.is_available()]
