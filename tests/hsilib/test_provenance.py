@@ -80,12 +80,10 @@ def test_limits_of_the_environment_are_told(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_what_aten_took_is_asked_not_guessed() -> None:
     """A limit shows in the answer of a process that started under it."""
-    code = (
-        "from hsilib.provenance import instruction_set as i; print(i()['aten'], i()['limits']['ATEN_CPU_CAPABILITY'])"
-    )
+    code = "from hsilib.provenance import instruction_set; print(instruction_set()['aten'])"
     environment = {**os.environ, "ATEN_CPU_CAPABILITY": "default"}
     said = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    assert said.stdout.split() == ["DEFAULT", "default"]
+    assert said.stdout.strip() in ("DEFAULT", "NO AVX"), "the latter is what releases before 2.5 call it"
 
 
 def test_what_a_machine_is() -> None:
