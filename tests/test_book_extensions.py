@@ -12,9 +12,10 @@ import nbformat
 import pytest
 
 from hsilib import Record, read_records
-from onepercent.report.claims import Verdict, judge
+from onepercent.report.claims import SUBJECTS, judge
 from onepercent.report.claims_reader import read_claims
 from onepercent.report.query import Results
+from onepercent.report.verdict import Verdict
 from tests.test_house import NOTEBOOKS, ROOT, extension
 
 CONF = f"""
@@ -90,14 +91,22 @@ def test_page_shows_the_ledger_with_verdicts_commands_and_links(tmp_path: Path) 
     rows = {row.partition("</tr>")[0] for row in html.split("<tr")}
     found = {claim.id: next(row for row in rows if f">{claim.id}<" in row) for claim in ledger.claims}
     results = Results(ROOT / "results" / "records")
-    verdicts = {claim.id: judge(claim, results).verdict for claim in ledger.claims}
-    for name, verdict in verdicts.items():
+    findings = {claim.id: judge(claim, results) for claim in ledger.claims}
+    for name, finding in findings.items():
         badges = re.findall(r'<span class="hsi-verdict (hsi-verdict-[\w-]+)">. ([\w ]+)</span>', found[name])
-        assert [words for _, words in badges] == [verdict.value], name
-        assert badges[0][0] == f"hsi-verdict-{verdict.name.lower().replace('_', '-')}"
-    for verdict in Verdict:
-        count = sum(v == verdict for v in verdicts.values())
-        assert re.search(rf"{count} <span[^>]*>. {verdict.value}</span>", html)
+        expected = [finding.verdict, *(here.verdict for _, here in finding.here)]
+        assert [words for _, words in badges] == [verdict.value for verdict in expected], name
+        assert badges[0][0] == f"hsi-verdict-{finding.verdict.name.lower().replace('_', '-')}"
+        for shown in (finding, *(here for _, here in finding.here)):
+            assert shown.why_undecided[1:] in found[name]
+    # The summary counts each subject apart; its columns are the verdicts that occur.
+    summary = html.partition("<table")[2].partition("</table>")[0]
+    columns = [v for v in Verdict if any(f.verdict == v for f in findings.values())]
+    for subject in SUBJECTS:
+        (row,) = [row for row in summary.split("<tr")[1:] if f">{subject}<" in row]
+        cells = [re.sub(r"<[^>]+>", "", cell).strip() for cell in re.findall(r"<td.*?</td>", row, flags=re.DOTALL)]
+        mine = [f.verdict for f in findings.values() if f.claim.subject == subject]
+        assert cells == [subject, *(str(mine.count(v) or "–") for v in columns)]
     # What needs a GPU is never measured by records from a CPU.
     row = found["training-time-pavia"]
     text = re.sub(r"<[^>]+>", "", row)

@@ -14,19 +14,25 @@ from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
 from hsilib.data.catalog import catalog
-from onepercent.report.claims import Claim, Finding, Verdict, judge
+from onepercent.report.claims import SUBJECTS, Claim, Finding, judge
 from onepercent.report.claims_reader import Ledger, read_claims
 from onepercent.report.query import query_cells
+from onepercent.report.verdict import Verdict
 from results import ROOT, committed, paragraph, table
 
 CLAIMS = ROOT / "book" / "claims.yml"
 QUICKSTART = "01_quickstart.ipynb"  # runs one recipe on one scene and shows what comes of it
 # The sign and the words say it, too: no reader needs the colours.
 SIGNS = {
-    Verdict.REPRODUCED: "✓",
-    Verdict.NOT_REPRODUCED: "✗",
-    Verdict.CONTRADICTS: "≠",
-    Verdict.NOT_MEASURED: "…",
+    Verdict.SUPPORTED: "✓",
+    Verdict.EXCEEDS: "⇑",
+    Verdict.CONTRADICTED: "✗",
+    Verdict.UNDECIDED: "?",
+    Verdict.CONSISTENT: "=",
+    Verdict.INCONSISTENT: "≠",
+    Verdict.OUR_READING: "○",
+    Verdict.NEEDS_SCENE: "…",
+    Verdict.NEEDS_DEVICE: "…",
 }
 
 
@@ -40,20 +46,31 @@ def findings(env: Any) -> tuple[Ledger, list[Finding]]:
 
 
 class ClaimsSummary(SphinxDirective):
-    """One paragraph: how many claims, and how many of each verdict."""
+    """How many claims of each subject have which verdict: performance, cost, setting and text apart."""
 
     def run(self) -> list[nodes.Node]:
-        """Badges with numbers before them."""
+        """A row a subject, a column a verdict that occurs; then the same for what was decided on scenes at hand."""
         _, found = findings(self.env)
-        parts: list[nodes.Node] = [nodes.Text(f"{len(found)} claims: ")]
-        for i, verdict in enumerate(Verdict):
-            count = sum(finding.verdict == verdict for finding in found)
-            parts += [nodes.Text(f"{', ' if i else ''}{count} "), badge(verdict)]
-        return [nodes.paragraph("", "", *parts, nodes.Text("."))]
+        here = [finding for parent in found for _, finding in parent.here]
+        built: list[nodes.Node] = []
+        for what, group in (("As stated", found), ("Decided here, on scenes at hand", here)):
+            verdicts = [verdict for verdict in Verdict if any(finding.verdict == verdict for finding in group)]
+            rows: list[list[nodes.Node]] = [
+                [nodes.Text(subject), *(nodes.Text(str(count(group, subject, verdict) or "–")) for verdict in verdicts)]
+                for subject in SUBJECTS
+                if any(finding.claim.subject == subject for finding in group)
+            ]
+            built += [nodes.rubric(text=f"{what}: {len(group)} claims"), table(["", *map(badge, verdicts)], rows)]
+        return built
+
+
+def count(found: list[Finding], subject: str, verdict: Verdict) -> int:
+    """Claims of a subject with a verdict."""
+    return sum(finding.claim.subject == subject and finding.verdict == verdict for finding in found)
 
 
 class ClaimsLedger(SphinxDirective):
-    """A table for each section of the ledger: claim, stated, measured, verdict."""
+    """A table for each section of the ledger: claim, stated, as stated, decided here."""
 
     optional_arguments = 1
     final_argument_whitespace = True
@@ -67,12 +84,12 @@ class ClaimsLedger(SphinxDirective):
             if source not in ledger.sections:
                 raise self.error(f"claims-ledger: no section {source!r}; there are {', '.join(ledger.sections)}.")
             rows: list[list[nodes.Node]] = [
-                [claim_cell(finding.claim), stated_cell(finding.claim), measured_cell(finding), badge(finding.verdict)]
+                [claim_cell(finding.claim), stated_cell(finding.claim), measured_cell(finding), here_cell(finding)]
                 for finding in found
                 if finding.claim.source == source
             ]
             built.append(nodes.rubric(text=f"{source}: {ledger.sections[source]}"))
-            ledger_table = table(["claim", "stated", "measured", "verdict"], rows)
+            ledger_table = table(["claim", "stated", "as stated", "decided here"], rows)
             ledger_table["classes"].append("hsi-ledger")
             built.append(ledger_table)
         return built
@@ -107,32 +124,51 @@ def claim_cell(claim: Claim) -> nodes.container:
 def stated_cell(claim: Claim) -> nodes.Node:
     """The stated value; its tooltip says what counts as agreement."""
     text = f"{claim.stated} (called an estimate)" if claim.estimate else claim.stated
+    text += " (bound: ours)" if claim.ours else ""
     if not claim.why:
         return nodes.Text(text)
     kind = {"at-least": "at least this", "at-most": "at most this"}.get(claim.kind, "this")
     unit = "points" if claim.unit == "%" else claim.unit
-    rule = f"agrees: {kind}, tolerance {claim.tolerance:g} {unit}".strip() + f". {claim.why}"
+    bound = "our bound, " if claim.ours else ""
+    rule = f"{bound}{kind}, tolerance {claim.tolerance:g} {unit}".strip() + f". {claim.why}"
     return nodes.abbreviation("", "", nodes.inline(text, text, classes=["hsi-val"]), explanation=rule)
 
 
 def measured_cell(finding: Finding) -> nodes.container:
-    """The value with its source; where there is none, why, or how to get it."""
-    claim = finding.claim
+    """The verdict, and the value with its source; where there is none, why, or how to get it."""
+    blocks = verdict_blocks(finding)
+    blocks += [paragraph(f"On {label}: {text}.") for label, text in finding.also]
+    if not finding.measured:
+        blocks += how_to_measure(finding.claim)
+    return nodes.container("", *blocks, classes=["hsi-measured"])
+
+
+def here_cell(finding: Finding) -> nodes.container:
+    """The same claim judged on scenes at hand."""
     blocks: list[nodes.Node] = []
+    for label, found in finding.here:
+        blocks += [nodes.paragraph("", "", nodes.strong(text=label)), *verdict_blocks(found)]
+    return nodes.container("", *blocks, classes=["hsi-measured"])
+
+
+def verdict_blocks(finding: Finding) -> list[nodes.Node]:
+    """The verdict; the value with its source; why it is undecided."""
+    blocks: list[nodes.Node] = [nodes.paragraph("", "", badge(finding.verdict))]
     if finding.measured:
         value = nodes.inline("", finding.measured, classes=["hsi-val"])
         blocks.append(nodes.paragraph("", "", nodes.abbreviation("", "", value, explanation=finding.source)))
-    blocks += [paragraph(f"On {label}: {text}.") for label, text in finding.elsewhere]
-    if finding.verdict == Verdict.NOT_MEASURED:
-        blocks += how_to_measure(claim)
-    return nodes.container("", *blocks, classes=["hsi-measured"])
+    if finding.why_undecided:
+        blocks.append(paragraph(f"{finding.why_undecided[0].upper()}{finding.why_undecided[1:]}."))
+    return blocks
 
 
 def how_to_measure(claim: Claim) -> list[nodes.Node]:
     """The commands and, for a single cell, a link to Colab with what to set there, folded; or why nothing does it."""
     kind, what = claim.measure
-    if kind != "query":
+    if kind in ("nothing", "reading"):
         return [paragraph(str(what))]
+    if kind != "query":
+        return []
     built: list[nodes.Node] = [
         nodes.raw("", "<details><summary>how to measure it</summary>", format="html"),
         nodes.literal_block(text="\n".join(claim.commands), language="sh"),

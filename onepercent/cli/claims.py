@@ -20,18 +20,26 @@ def add_to(commands: Commands) -> None:
 
 
 def show_claims(options: argparse.Namespace) -> None:
-    """Print the claims ledger: a row a claim, then how many of each verdict, then the commands for what is missing."""
-    from onepercent.report.claims import Verdict, judge
+    """Print the claims ledger: a row a claim, how many of each subject have which verdict, commands for the rest."""
+    from onepercent.report.claims import SUBJECTS, judge
     from onepercent.report.claims_reader import claims_file, read_claims
     from onepercent.report.query import Results, records_folder
+    from onepercent.report.verdict import Verdict
 
     results = Results(options.records or records_folder())
     findings = [judge(claim, results) for claim in read_claims(claims_file()).claims]
     rows = [("CLAIM", "STATED", "MEASURED", "VERDICT")]
-    rows += [(f.claim.id, f.claim.stated, f.measured or "–", f.verdict.value) for f in findings]
+    for finding in findings:
+        rows.append((finding.claim.id, finding.claim.stated, finding.measured or "–", finding.verdict.value))
+        rows += [("", f"  on {label}", found.measured or "–", found.verdict.value) for label, found in finding.here]
     print(table(rows))
-    print("\n" + ", ".join(f"{sum(f.verdict == v for f in findings)} {v.value}" for v in Verdict))
-    missing = [finding.claim for finding in findings if finding.verdict == Verdict.NOT_MEASURED]
-    commands = dict.fromkeys(command for claim in missing for command in claim.commands)
-    if commands:
-        print("\nTo measure what is missing:", *commands, sep="\n  ")
+    for subject in SUBJECTS:
+        verdicts = [finding.verdict for finding in findings if finding.claim.subject == subject]
+        print(f"\n{subject}: " + ", ".join(f"{verdicts.count(v)} {v.value}" for v in Verdict if v in verdicts), end="")
+    commands = dict.fromkeys(
+        command
+        for finding in findings
+        if finding.verdict in (Verdict.NEEDS_SCENE, Verdict.NEEDS_DEVICE, Verdict.UNDECIDED)
+        for command in finding.claim.commands
+    )
+    print("\n\nTo measure what is missing or undecided:", *commands, sep="\n  ")

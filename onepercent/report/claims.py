@@ -1,36 +1,31 @@
 """The claims ledger: what the descriptions state, beside what was measured, and a verdict that is computed.
 
 ``book/claims.yml`` says what is stated, how it is measured and what counts as agreement. It never holds a
-verdict. An entry's measure is one of
+verdict; `onepercent.report.verdict` says how one is earned. An entry's measure is one of
 
-- ``query``: the mean of run records (`onepercent.report.query`), with its 95 % interval over the seeds;
+- ``query``: the mean of run records over seeds (`onepercent.report.query`);
 - ``complexity``: counted in the model, ``SCENE/PART``, see `onepercent.report.complexity`;
 - ``text``: arithmetic on the description's own numbers; ``computed``: a name of ``COMPUTED``;
 - ``works``: a list of earlier works, which are counted;
+- ``reading``: why our own reading of the text decides it, so that it tests nothing;
 - ``nothing``: why nothing measures it yet.
 
-The rule: what was measured is the interval from ``mean - h`` to ``mean + h``, with h half of the 95 % interval, or the
-value alone for one seed or no seeds. It agrees with a ``number`` (or a range) where it overlaps stated ± tolerance,
-with ``at-least`` where it does not lie below, with ``at-most`` where it does not lie above. ``consistency`` compares
-like ``number``; there a disagreement means that the text contradicts itself.
+``at-least`` and ``at-most`` say on which side of the stated value or range the claim is better than stated; a
+``number`` has no such side. ``consistency`` holds the text against itself.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
-
-import numpy as np
 
 from hsilib.data.catalog import catalog
 from hsilib.errors import InputError, unknown_name
 from onepercent.report.claims_measures import COMPUTED, calculate, counted
-from onepercent.report.query import NotMeasuredError, Results, query_cells
-from onepercent.report.statistics import confidence_half_width
-
-ROUNDING = 1e-9  # what binary fractions may be off: 97.0 - 96.7 is not quite 0.3
+from onepercent.report.query import Answer, NotMeasuredError, Results, query_cells
+from onepercent.report.statistics import Estimate
+from onepercent.report.verdict import FEWEST_SEEDS, Bounds, Decision, Verdict, decide, place
 
 # From the unit of a record or of the audit (fractions, seconds, MiB, single parameters) to the stated one.
 UNITS = {
@@ -41,17 +36,10 @@ UNITS = {
     "GB": 1 / 1024,
     "K": 1e-3,
     "M": 1e-6,
-    **dict.fromkeys(("MB", "ms", "epochs", "pixels", "bands", "views", "times"), 1.0),
+    **dict.fromkeys(("MB", "ms", "epochs", "pixels", "bands", "views", "times", "rank"), 1.0),
 }
-
-
-class Verdict(StrEnum):
-    """What became of a claim."""
-
-    REPRODUCED = "reproduced"
-    NOT_REPRODUCED = "not reproduced"
-    CONTRADICTS = "contradicts itself"
-    NOT_MEASURED = "not measured yet"
+SUBJECTS = ("performance", "cost", "setting", "text")
+GOOD_SIDES = {"at-least": 1, "at-most": -1}
 
 
 @dataclass(frozen=True)
@@ -61,19 +49,22 @@ class Claim:
     Attributes
     ----------
     id : names it. source : the section of the description. claim : in words.
+    subject : what it is about, of ``SUBJECTS``: how well, at what price, under which conditions, or the text itself.
     kind : ``number``, ``at-least``, ``at-most`` or ``consistency``.
     low, high : the stated value or range, in ``unit``; NaN where the claim has no number.
     tolerance : in ``unit``. why : the reason for it.
     measure : the kind of measure and what it takes.
     printed : how the description prints its value, where that says more than the number.
-    estimate : the description itself calls its value an estimate.
+    estimate : the description itself calls its value an estimate. ours : the bound is ours, the text names none.
     command : what to run for the records. device : they count only from a device with this in its name.
-    also : label → query: the same measured elsewhere, shown without a verdict.
+    here : label → query: the same on a scene at hand, judged by the same bounds.
+    also : label → query: something like it measured elsewhere, shown without a verdict.
     """
 
     id: str
     source: str
     claim: str
+    subject: str
     kind: str
     low: float
     high: float
@@ -83,8 +74,10 @@ class Claim:
     measure: tuple[str, Any]
     printed: str = ""
     estimate: bool = False
+    ours: bool = False
     command: str = ""
     device: str = ""
+    here: tuple[tuple[str, str], ...] = ()
     also: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -102,12 +95,20 @@ class Claim:
         return list(dict.fromkeys(scene for scene, _, _ in query_cells(what))) if kind == "query" else []
 
     @property
+    def away(self) -> list[str]:
+        """Of these, the published ones that come with no package."""
+        return [scene for scene in self.scenes if scene in catalog() and not catalog()[scene].embedded]
+
+    @property
     def commands(self) -> list[str]:
         """What to run for its records, the download of scenes that come with no package first."""
         if not self.command:
             return []
-        away = [scene for scene in self.scenes if scene in catalog() and not catalog()[scene].embedded]
-        return [*([f"hsilib fetch {' '.join(away)}"] if away else []), self.command]
+        return [*([f"hsilib fetch {' '.join(self.away)}"] if self.away else []), self.command]
+
+    def bounds(self, ratio: bool = False) -> Bounds:
+        """What bears it out."""
+        return Bounds(self.low - self.tolerance, self.high + self.tolerance, GOOD_SIDES.get(self.kind, 0), ratio)
 
 
 @dataclass(frozen=True)
@@ -116,28 +117,49 @@ class Finding:
 
     Attributes
     ----------
-    value, half_width : mean and half of its 95 % interval, in the claim's unit; NaN where there is none.
-    n : seeds; 0 for what is counted or computed.
+    decision : the verdict with what it rests on, in the claim's unit; its estimate is NaN where nothing was measured,
+        and of 0 seeds where something was counted.
     source : one line on where it comes from.
-    elsewhere : label → the same measured elsewhere, in words.
+    here : label → what was found on a scene at hand.
+    also : label → something like it measured elsewhere, in words.
     """
 
     claim: Claim
-    verdict: Verdict
-    value: float = math.nan
-    half_width: float = math.nan
-    n: int = 0
+    decision: Decision
     source: str = ""
-    elsewhere: tuple[tuple[str, str], ...] = ()
+    here: tuple[tuple[str, Finding], ...] = ()
+    also: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def verdict(self) -> Verdict:
+        """What became of the claim."""
+        return self.decision.verdict
 
     @property
     def measured(self) -> str:
-        """The value with its interval and the number of seeds, for a table."""
-        if math.isnan(self.value):
+        """The value with its interval and the number of seeds, for a table; empty where there is none."""
+        found = self.decision.estimate
+        if math.isnan(found.value):
             return ""
-        if self.claim.measure[0] == "works":
-            return self.source
-        return in_words(self.value, self.half_width, self.n, self.claim.unit)
+        return self.source if self.claim.measure[0] == "works" else in_words(found, self.claim.unit)
+
+    @property
+    def why_undecided(self) -> str:
+        """What so few seeds could have shown and how many would decide; empty for every other verdict."""
+        found, unit = self.decision.estimate, self.claim.unit
+        if self.verdict != Verdict.UNDECIDED or math.isnan(found.value):
+            return ""
+        reason = f"fewer than {FEWEST_SEEDS} seeds" if found.n < FEWEST_SEEDS else "the interval lies across an end"
+        if math.isnan(self.decision.detectable):
+            return f"{reason}; one seed says nothing of the spread"
+        what = (
+            f"a factor of {self.decision.detectable:.3g}"
+            if unit == "times"
+            else with_unit(self.decision.detectable, unit)
+        )
+        needed = self.decision.needed
+        more = "no number of seeds would" if math.isinf(needed) else f"about {needed:.0f} would"
+        return f"{reason}; {found.n} seeds show {what} with 80 % power, {more} decide at what was found"
 
 
 def judge(claim: Claim, results: Results) -> Finding:
@@ -148,69 +170,89 @@ def judge(claim: Claim, results: Results) -> Finding:
     InputError : its measure cannot be understood; names the claim.
     """
     try:
-        elsewhere = tuple((label, _elsewhere(text, claim, results)) for label, text in claim.also)
-        try:
-            value, half_width, n, source = _measure(claim, results)
-        except NotMeasuredError:
-            return Finding(claim, Verdict.NOT_MEASURED, elsewhere=elsewhere)
+        here = tuple((label, _judge_query(text, claim, results, "")) for label, text in claim.here)
+        also = tuple((label, _in_words_of(text, claim, results)) for label, text in claim.also)
+        kind, what = claim.measure
+        if kind == "query":
+            finding = _judge_query(what, claim, results, claim.device)
+            return Finding(claim, finding.decision, finding.source, here, also)
+        if kind in ("reading", "nothing"):
+            verdict = Verdict.OUR_READING if kind == "reading" else Verdict.UNDECIDED
+            return Finding(claim, _unmeasured(verdict), str(what), here, also)
+        value, source = _counted(claim)
     except InputError as error:
         raise InputError(f"claim {claim.id}: {error}") from error
-    margin = 0.0 if math.isnan(half_width) else half_width
-    verdict = compare(claim, value - margin, value + margin)
-    return Finding(claim, verdict, value, half_width, n, source, elsewhere)
+    verdict = place(value, value, claim.bounds())
+    if claim.kind == "consistency":
+        verdict = Verdict.CONSISTENT if verdict == Verdict.SUPPORTED else Verdict.INCONSISTENT
+    return Finding(claim, Decision(verdict, Estimate(value, value, value, 0)), source, here, also)
 
 
-def compare(claim: Claim, low: float, high: float) -> Verdict:
-    """The verdict on a claim whose measured value lies between ``low`` and ``high``, in its unit."""
-    slack = claim.tolerance + ROUNDING * max(1.0, abs(claim.high))
-    reaches, stays = high >= claim.low - slack, low <= claim.high + slack
-    if {"at-least": reaches, "at-most": stays}.get(claim.kind, reaches and stays):
-        return Verdict.REPRODUCED
-    return Verdict.CONTRADICTS if claim.kind == "consistency" else Verdict.NOT_REPRODUCED
-
-
-def _measure(claim: Claim, results: Results) -> tuple[float, float, int, str]:
-    """Value, half of its interval, seeds and source."""
-    kind, what = claim.measure
-    if kind == "query":
-        answer = results.query(what, claim.device)
-        values = [UNITS[claim.unit] * value for value in answer.values]
-        return float(np.mean(values)), confidence_half_width(values), len(values), answer.source()
-    if kind == "complexity":
-        return UNITS[claim.unit] * counted(what), math.nan, 0, f"counted in the model: {what}"
-    if kind == "text":
-        return calculate(what), math.nan, 0, f"from the description's own numbers: {what}"
-    if kind == "computed":
-        if what not in COMPUTED:
-            raise unknown_name("computed measure", what, COMPUTED)
-        return COMPUTED[what](), math.nan, 0, f"computed: {what}"
-    if kind == "works":
-        return len(what), math.nan, 0, "; ".join(what)
-    raise NotMeasuredError(str(what))
-
-
-def _elsewhere(text: str, claim: Claim, results: Results) -> str:
+def _judge_query(text: str, claim: Claim, results: Results, device: str) -> Finding:
     try:
-        values = [UNITS[claim.unit] * value for value in results.query(text).values]
+        answer = results.query(text, device)
     except NotMeasuredError:
-        return Verdict.NOT_MEASURED.value
-    return in_words(float(np.mean(values)), confidence_half_width(values), len(values), claim.unit)
+        missing = Verdict.NEEDS_DEVICE if device else Verdict.NEEDS_SCENE if _away(text) else Verdict.UNDECIDED
+        return Finding(claim, _unmeasured(missing))
+    return Finding(claim, decide(_values(answer, claim), claim.bounds(answer.ratio)), answer.source())
 
 
-def in_words(value: float, half_width: float, n: int, unit: str) -> str:
+def _away(text: str) -> bool:
+    scenes = {scene for scene, _, _ in query_cells(text)}
+    return any(scene in catalog() and not catalog()[scene].embedded for scene in scenes)
+
+
+def _values(answer: Answer, claim: Claim) -> list[float]:
+    return [UNITS[claim.unit] * value for value in answer.values]
+
+
+def _unmeasured(verdict: Verdict) -> Decision:
+    return Decision(verdict, Estimate(math.nan, math.nan, math.nan, 0))
+
+
+def _counted(claim: Claim) -> tuple[float, str]:
+    """Value and source of what needs no seeds."""
+    kind, what = claim.measure
+    if kind == "complexity":
+        return UNITS[claim.unit] * counted(what), f"counted in the model: {what}"
+    if kind == "text":
+        return calculate(what), f"from the description's own numbers: {what}"
+    if kind == "works":
+        return len(what), "; ".join(what)
+    if what not in COMPUTED:
+        raise unknown_name("computed measure", what, COMPUTED)
+    return COMPUTED[what](), f"computed: {what}"
+
+
+def _in_words_of(text: str, claim: Claim, results: Results) -> str:
+    try:
+        answer = results.query(text)
+    except NotMeasuredError:
+        return "not measured yet"
+    return in_words(decide(_values(answer, claim), claim.bounds(answer.ratio)).estimate, claim.unit)
+
+
+def in_words(found: Estimate, unit: str) -> str:
     """For example ``96.31 %, 95.90 to 96.72, 10 seeds``."""
-    sign = "+" if unit == "points" else ""
-    text = f"{shown(value, sign)} {unit}".strip()
-    if n == 0:
+    text = with_unit(found.value, unit, "+" if unit == "points" else "")
+    if found.n == 0:
         return text
-    if n == 1:
+    if found.n == 1:
         return f"{text}, one seed"
-    if half_width == 0:
-        return f"{text} with each of {n} seeds"
-    return f"{text}, {shown(value - half_width, sign)} to {shown(value + half_width, sign)}, {n} seeds"
+    if found.low == found.high:
+        return f"{text} with each of {found.n} seeds"
+    low, high = (shown(end, "+" if unit == "points" else "") for end in (found.low, found.high))
+    return f"{text}, {low} to {high}, {found.n} seeds"
+
+
+def with_unit(value: float, unit: str, sign: str = "") -> str:
+    """A number with its unit."""
+    return f"{shown(value, sign)} {unit}".strip()
 
 
 def shown(value: float, sign: str = "") -> str:
     """A number with as many decimals as its size needs; none for a whole number."""
+    if 0 < abs(value) < 0.1:
+        return f"{value:{sign}.2g}"
     decimals = 0 if value == round(value) or abs(value) >= 1000 else 1 if abs(value) >= 100 else 2
     return f"{value:{sign},.{decimals}f}"

@@ -11,15 +11,15 @@ from typing import Any
 import yaml
 
 from hsilib.errors import InputError, unknown_name
-from onepercent.report.claims import UNITS, Claim
+from onepercent.report.claims import SUBJECTS, UNITS, Claim
 from onepercent.report.query import in_checkout, query_cells
 
 CLAIMS = Path("book/claims.yml")
 KINDS = ("number", "at-least", "at-most", "consistency")
-MEASURES = ("query", "complexity", "text", "computed", "works", "nothing")
-WORDS = {"id", "source", "claim", "measure"}
+MEASURES = ("query", "complexity", "text", "computed", "works", "reading", "nothing")
+WORDS = {"id", "source", "claim", "subject", "measure"}
 NUMBERS = {"kind", "stated", "unit", "tolerance", "why"}
-OPTIONAL = {"printed", "estimate", "command", "device", "also"}
+OPTIONAL = {"printed", "estimate", "ours", "command", "device", "here", "also"}
 
 
 @dataclass(frozen=True)
@@ -103,20 +103,23 @@ def _read_claim(entry: Any, recipes: dict[str, str], sections: dict[str, str]) -
     ((kind, what),) = measure.items()
     if kind not in MEASURES:
         raise unknown_name("measure", str(kind), MEASURES)
-    needed = WORDS | NUMBERS if kind != "nothing" or "stated" in entry else WORDS
+    needed = WORDS | NUMBERS if kind not in ("nothing", "reading") or "stated" in entry else WORDS
     for key in sorted(needed - set(entry)):
         raise InputError(f"{key} is missing.")
     for key in sorted(set(entry) - needed - OPTIONAL):
         raise unknown_name("key", key, needed | OPTIONAL)
     if entry["source"] not in sections:
         raise unknown_name("source", entry["source"], sections)
-    if kind == "query" and "command" not in entry:
+    if entry["subject"] not in SUBJECTS:
+        raise unknown_name("subject", entry["subject"], SUBJECTS)
+    if (kind == "query" or "here" in entry) and "command" not in entry:
         raise InputError("command is missing: what is to be run for its records?")
     low, high = _stated(entry.get("stated", math.nan))
     claim = Claim(
         id=entry["id"],
         source=entry["source"],
         claim=entry["claim"],
+        subject=entry["subject"],
         kind=entry.get("kind", "number"),
         low=low,
         high=high,
@@ -124,8 +127,9 @@ def _read_claim(entry: Any, recipes: dict[str, str], sections: dict[str, str]) -
         tolerance=_number("tolerance", entry.get("tolerance", 0)),
         why=entry.get("why", ""),
         measure=(kind, _query(what, recipes) if kind == "query" else what),
+        here=tuple((label, _query(text, recipes)) for label, text in entry.get("here", {}).items()),
         also=tuple((label, _query(text, recipes)) for label, text in entry.get("also", {}).items()),
-        **{key: entry[key] for key in OPTIONAL - {"also"} if key in entry},
+        **{key: entry[key] for key in OPTIONAL - {"here", "also"} if key in entry},
     )
     if claim.kind not in KINDS:
         raise unknown_name("kind", claim.kind, KINDS)
@@ -133,6 +137,10 @@ def _read_claim(entry: Any, recipes: dict[str, str], sections: dict[str, str]) -
         raise unknown_name("unit", claim.unit, UNITS)
     if (claim.kind == "consistency") != (kind in ("text", "computed")):
         raise InputError("kind consistency belongs to the measures text and computed, and they to it.")
+    if (claim.kind == "consistency") != (claim.subject == "text"):
+        raise InputError("subject text belongs to kind consistency, and it to that.")
+    if claim.unit == "points" and claim.kind == "at-least" and 0 < claim.low <= claim.tolerance:
+        raise InputError("tolerance: a gain less its tolerance must be above 0, or no gain at all would support it.")
     return claim
 
 

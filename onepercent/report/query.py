@@ -2,7 +2,8 @@
 
 A recipe with other settings is its name with the assignments of ``--set`` in brackets:
 ``paper[tta=0;fit.loss.name=cross-entropy]``. Several queries joined by `` - ``, `` + `` or `` / `` are reckoned
-from left to right seed by seed, over the seeds that all of them have; the statistic at the end is of the outcome.
+from left to right seed by seed, over the seeds that all of them have; the statistic at the end is of the outcome. Of
+ratios (the last sign is `` / ``) the mean is the geometric one.
 """
 
 from __future__ import annotations
@@ -20,7 +21,14 @@ from hsilib.errors import InputError, unknown_name
 from hsilib.method import SEEDS_TOGETHER
 from hsilib.records import Record, read_records, record_id
 from onepercent.recipes import RECIPES, recipe
-from onepercent.report.statistics import STATISTICS, PairedDifference, confidence_half_width, p_value
+from onepercent.report.derived import DERIVED
+from onepercent.report.statistics import (
+    RATIO_STATISTICS,
+    STATISTICS,
+    PairedDifference,
+    confidence_half_width,
+    p_value,
+)
 
 DEFAULT_RECORDS = Path("results/records")
 TERM = re.compile(r"([^/]+)/([^/]+)/([^/\[\]]+(?:\[[^\]]*\])?)/([^/:\s]+)(?::(\S+))?")
@@ -76,11 +84,17 @@ def run_command(cell: str) -> str:
 
 @dataclass(frozen=True)
 class Answer:
-    """A number, the value of each seed that it is a statistic of, and the records these come from."""
+    """A number, the value of each seed that it is a statistic of, and the records these come from.
+
+    Attributes
+    ----------
+    ratio : the values are ratios, whose mean is geometric.
+    """
 
     value: float
     values: tuple[float, ...]
     records: tuple[Record, ...]
+    ratio: bool = False
 
     def source(self) -> str:
         """One line on where the number comes from, for a tooltip."""
@@ -192,14 +206,20 @@ class Results:
             empty = [m for m, side in zip(matches, sides, strict=True) if not side] or matches
             commands = dict.fromkeys(run_command(f"{m[1]}/{m[2]}/{m[3]}") for m in empty)
             raise NotMeasuredError(f"query {text!r}: not measured yet. Run: {'; '.join(commands)}")
-        known = {**STATISTICS, "p": p_value} if signs == ["-"] else STATISTICS
+        ratio = signs[-1:] == ["/"]
+        known = RATIO_STATISTICS if ratio else {**STATISTICS, "p": p_value} if signs == ["-"] else STATISTICS
         if statistic not in known:
             raise unknown_name("statistic", statistic, known)
         columns = [[_number(side[seed], m[4]) for seed in seeds] for m, side in zip(matches, sides, strict=True)]
         values = columns[0]
         for sign, column in zip(signs, columns[1:], strict=True):
+            if sign == "/" and 0 in column:
+                raise InputError(f"query {text!r}: a divisor is 0.")
             values = list(map(OPERATORS[sign], values, column))
-        return Answer(known[statistic](values), tuple(values), tuple(side[seed] for side in sides for seed in seeds))
+        if ratio and min(values) <= 0:
+            raise InputError(f"query {text!r}: a ratio of numbers that are not above 0 has no geometric mean.")
+        records = tuple(side[seed] for side in sides for seed in seeds)
+        return Answer(known[statistic](values), tuple(values), records, ratio)
 
 
 def _parsed(text: str) -> tuple[list[str], list[re.Match[str]]]:
@@ -222,6 +242,11 @@ def _is_shared(record: Record, metric: str) -> bool:
 
 
 def _number(record: Record, metric: str) -> float:
+    if metric.startswith("derived."):
+        name = metric.removeprefix("derived.")
+        if name not in DERIVED:
+            raise unknown_name("derived metric", name, DERIVED)
+        return DERIVED[name](record)
     value: Any = record.metrics if "." not in metric else vars(record)
     for key in metric.split("."):
         if not isinstance(value, dict) or key not in value:

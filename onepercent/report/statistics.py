@@ -43,8 +43,8 @@ def estimate(values: Sequence[float], ratio: bool = False, one_sided: bool = Fal
     """
     logs = [math.log(value) for value in values] if ratio else list(values)
     mean, half = float(np.mean(logs)), confidence_half_width(logs, one_sided)
-    ends = mean, mean - half, mean + half
-    return Estimate(*(map(math.exp, ends) if ratio else ends), len(logs))
+    value, low, high = (math.exp(end) if ratio else end for end in (mean, mean - half, mean + half))
+    return Estimate(value, low, high, len(logs))
 
 
 def confidence_half_width(values: Sequence[float], one_sided: bool = False) -> float:
