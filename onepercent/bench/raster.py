@@ -26,15 +26,12 @@ LEVEL, SPREAD = 2000.0, 300.0
 BLOCK = 256  # of the image's file
 
 
-def bench_raster(
-    device: torch.device, side: int = 320, bands: int = 50, times: int = 4, tile: int = TILE, repeats: int = 3
-) -> Report:
+def bench_raster(device: torch.device, side: int = 320, bands: int = 50, times: int = 4, repeats: int = 3) -> Report:
     """Both ways from GeoTIFF to GeoTIFF with the same weights; then their peak memory at ``times``² the area.
 
     Parameters
     ----------
     side : of the square image that is timed, in pixels. times : the side of the large image, in sides of the small.
-    tile : side of a tile; the smallest, so that the small image has several.
 
     Raises
     ------
@@ -45,6 +42,7 @@ def bench_raster(
         model = write_model(folder / "model.safetensors", bands)
         small = write_noise(folder / "small.tif", side, bands)
         large = write_noise(folder / "large.tif", times * side, bands)
+        tile = TILE  # the smallest, so that the small image has several
         ways = {way: folder / f"{way}.tif" for way in ("whole", "windows", "two workers")}
         comparison = compare(
             f"class map of {side} × {side} × {bands}",
@@ -54,7 +52,7 @@ def bench_raster(
         )
         two_workers_s = timed(partial(classify_raster, model, small, ways["two workers"], tile, "local", device.type))
         labels = {way: read_labels(path) for way, path in ways.items()}
-        fixed = {"model": str(model), "target": str(folder / "peak.tif"), "tile": tile}
+        fixed = {"model": str(model), "target": str(folder / "peak.tif")}
         peaks = {
             f"{way}, {area} × the area": run_apart(
                 classify, device, {"way": way, "source": str(image), **fixed}
@@ -139,10 +137,10 @@ def read_labels(path: Path) -> NDArray[np.generic]:
         return image.read(Window(0, rows, 0, cols))
 
 
-def classify(device: torch.device, way: str, model: str, source: str, target: str, tile: int) -> None:
+def classify(device: torch.device, way: str, model: str, source: str, target: str) -> None:
     """One way, ``windows`` or ``whole``, for its peak memory."""
     paths = Path(model), Path(source), Path(target)
     if way == "windows":
-        classify_raster(*paths, tile, None, device.type)
+        classify_raster(*paths, TILE, None, device.type)
     else:
         classify_in_memory(*paths, device.type)

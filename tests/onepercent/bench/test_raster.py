@@ -13,7 +13,7 @@ from onepercent.bench.raster import bench_raster
 
 @pytest.mark.slow
 def test_both_ways_give_the_same_map_and_memory_is_measured() -> None:
-    report = bench_raster(torch.device("cpu"), side=TILE + 10, bands=6, times=2, tile=TILE, repeats=1)
+    report = bench_raster(torch.device("cpu"), side=TILE + 10, bands=6, times=2, repeats=1)
     facts = report.facts
     assert facts["identical labels, windows"]
     assert facts["identical labels, two workers"]
