@@ -8,7 +8,7 @@ from math import comb
 import numpy as np
 from numpy.typing import NDArray
 
-from hsilib.errors import InputError
+from hsilib.checks import check_numbers
 
 Triples = tuple[tuple[float, float, float], ...]
 LEAF_WATER: Triples = ((970, 32, -0.07), (1190, 45, -0.14), (1450, 60, -0.5), (1940, 75, -0.6))
@@ -51,8 +51,7 @@ def endmembers(wavelengths_nm: NDArray[np.float64], n_classes: int) -> tuple[NDA
     ------
     InputError : more classes than materials and pairs of materials.
     """
-    if not 1 <= n_classes <= MAX_CLASSES:
-        raise InputError(f"endmembers: n_classes is {n_classes}; give a value from 1 to {MAX_CLASSES}.")
+    check_numbers("endmembers: ", least=1, most=MAX_CLASSES, whole=True, n_classes=n_classes)
     wavelengths = np.asarray(wavelengths_nm, dtype=np.float64)
     spectra: dict[str, NDArray[np.float64]] = {}
     for name, (blue, steps, bands) in MATERIALS.items():

@@ -1,21 +1,18 @@
 """A generated scene: known materials, mixed, lit and measured by an imagined sensor.
 
-What is inside, in the order light takes it: class regions (`draw_regions`), pure spectra
-(`endmembers`), linear mixing at borders, illumination and within-class variability, sensor noise
-(`generate_scene`), and at last the labels an annotator would give (`draw_labels`). It needs no
-download, so tests and first steps run on it; what it scores says nothing about a real scene.
+It needs no download, so tests and first steps run on it; what it scores says nothing about a real scene.
 """
 
 from __future__ import annotations
 
-from dataclasses import MISSING, dataclass, field, fields
-from numbers import Integral, Real
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from hsilib.checks import check_numbers
 from hsilib.data.materials import MAX_CLASSES, endmembers
 from hsilib.data.scene import Scene
 from hsilib.errors import InputError
@@ -23,13 +20,7 @@ from hsilib.errors import InputError
 FULL_SCALE = 10_000  # digital number of a fully lit pixel of reflectance 1
 DARK_LEVEL = 100.0  # what a dead band reads without any signal, in digital numbers
 DARK_NOISE = 20.0  # its standard deviation: never zero, since a constant band is no band
-VALID_RANGE_NM = (350.0, 2500.0)
 WATER_VAPOUR_NM = np.array([940.0, 1130.0, 1400.0, 1900.0, 2490.0])
-
-
-def _within(least: float, most: float, default: Any = MISSING) -> Any:
-    """Return a dataclass field with the range that its value is checked against."""
-    return field(default=default, metadata={"range": (least, most)})
 
 
 @dataclass(frozen=True)
@@ -57,50 +48,48 @@ class SyntheticOptions:
     InputError : a value outside its range, or an area too small for its classes.
     """
 
-    rows: int = _within(1, 100_000)
-    cols: int = _within(1, 100_000)
-    n_bands: int = _within(1, 10_000)
-    n_classes: int = _within(2, MAX_CLASSES)
-    seed: int = _within(0, 2**64, 0)
+    rows: int
+    cols: int
+    n_bands: int
+    n_classes: int
+    seed: int = 0
     wavelength_range_nm: tuple[float, float] = (430.0, 860.0)
-    region_size_px: float = _within(1, 10_000, 34.0)
-    border_blur_px: float = _within(0, 100, 1.0)
-    imbalance: float = _within(1, 10_000, 20.0)
-    min_labelled_per_class: int = _within(5, 10_000, 10)
-    unlabelled_fraction: float = _within(0, 0.99, 0.3)
-    shading: float = _within(0, 1, 0.12)
-    pixel_illumination: float = _within(0, 1, 0.06)
-    variability: float = _within(0, 1, 0.05)
-    texture: float = _within(0, 1, 0.16)
-    read_noise: float = _within(0, 1, 0.005)
-    shot_noise: float = _within(0, 1, 0.012)
-    n_dead_bands: int = _within(0, 9_999, 0)
+    region_size_px: float = 34.0
+    border_blur_px: float = 1.0
+    imbalance: float = 20.0
+    min_labelled_per_class: int = 10
+    unlabelled_fraction: float = 0.3
+    shading: float = 0.12
+    pixel_illumination: float = 0.06
+    variability: float = 0.05
+    texture: float = 0.16
+    read_noise: float = 0.005
+    shot_noise: float = 0.012
+    n_dead_bands: int = 0
 
     def __post_init__(self) -> None:
-        for option in (option for option in fields(self) if option.metadata):
-            value, (least, most) = getattr(self, option.name), option.metadata["range"]
-            kind, wanted = (Integral, "whole number") if option.type == "int" else (Real, "number")
-            if not isinstance(value, kind) or not least <= value <= most:  # NaN fails the comparison
-                raise InputError(
-                    f"synthetic scene: {option.name} is {value!r}; give a {wanted} from {least} to {most}."
-                )
-        ends, (low, high) = tuple(self.wavelength_range_nm), VALID_RANGE_NM
-        if len(ends) != 2 or not low <= ends[0] < ends[1] <= high:
+        def check(*names: str, **limits: Any) -> None:
+            check_numbers("synthetic scene: ", **limits, **{name: getattr(self, name) for name in names})
+
+        check("rows", "cols", "n_bands", least=1, whole=True)
+        check("n_classes", least=2, most=MAX_CLASSES, whole=True)
+        check("seed", least=0, whole=True)
+        check("min_labelled_per_class", least=5, whole=True)
+        check("n_dead_bands", least=0, below=self.n_bands, whole=True)
+        check("region_size_px", "imbalance", least=1)
+        check("border_blur_px", least=0)
+        check("unlabelled_fraction", least=0, below=1)
+        check("shading", "pixel_illumination", "variability", "texture", "read_noise", "shot_noise", least=0, most=1)
+        ends = tuple(self.wavelength_range_nm)
+        if len(ends) != 2 or not 350 <= ends[0] < ends[1] <= 2500:
             raise InputError(
-                f"synthetic scene: wavelength_range_nm is {ends}; give the centres of the first and the last band, "
-                f"rising, within {low:g}…{high:g} nm."
-            )
-        if self.n_dead_bands >= self.n_bands:
-            raise InputError(
-                f"synthetic scene: n_dead_bands is {self.n_dead_bands} of {self.n_bands} bands; leave at least one "
-                f"band with a signal: give fewer dead bands or more bands."
+                f"synthetic scene: wavelength_range_nm is {ends}; expected two rising values within 350…2500 nm."
             )
         pixels, needed = self.rows * self.cols, 2 * self.n_classes * self.min_labelled_per_class
         if pixels < needed:
             raise InputError(
-                f"synthetic scene: rows × cols is {self.rows} × {self.cols} = {pixels} pixels; "
-                f"{self.n_classes} classes with at least {self.min_labelled_per_class} labelled pixels need {needed}. "
-                f"Make the area larger, or lower n_classes or min_labelled_per_class."
+                f"synthetic scene: rows × cols is {self.rows} × {self.cols} = {pixels} pixels; {self.n_classes} "
+                f"classes of {self.min_labelled_per_class} labelled pixels or more need {needed}. Make the area larger."
             )
 
     @property
@@ -130,9 +119,7 @@ def smooth_field(generator: np.random.Generator, shape: tuple[int, int], sigma_p
     values = generator.standard_normal(shape)
     # beyond half the longer side nothing but a constant would be left to scale up
     values = ndimage.gaussian_filter(values, [min(sigma_px, max(shape) / 2)] * 2, mode="reflect")
-    spread = values.std()
-    scaled: NDArray[np.float32] = ((values - values.mean()) / (spread if spread > 0 else 1.0)).astype(np.float32)
-    return scaled
+    return ((values - values.mean()) / (values.std() or 1.0)).astype(np.float32)
 
 
 def draw_regions(options: SyntheticOptions, generator: np.random.Generator) -> NDArray[np.int64]:

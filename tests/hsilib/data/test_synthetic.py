@@ -383,14 +383,14 @@ def test_pavia_like_is_neither_easy_nor_hopeless() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"n_classes": 1}, "n_classes is 1; give a whole number from 2 to 105"),
+        ({"n_classes": 1}, "n_classes is 1; expected a whole number, at least 2 and at most 105"),
         ({"n_classes": 106}, "n_classes"),
         ({"n_bands": 0}, "n_bands"),
         ({"rows": 0}, "rows"),
-        ({"cols": 20.5}, "cols is 20.5; give a whole number"),
+        ({"cols": 20.5}, "cols is 20.5; expected a whole number"),
         ({"seed": -1}, "seed"),
         ({"rows": 8, "cols": 9}, "rows × cols is 8 × 9 = 72 pixels; 4 classes .* need 80. Make the area larger"),
-        ({"n_dead_bands": 12}, "n_dead_bands is 12 of 12 bands"),
+        ({"n_dead_bands": 12}, "n_dead_bands is 12; expected a whole number, at least 0 and below 12"),
         ({"n_dead_bands": -1}, "n_dead_bands"),
         ({"unlabelled_fraction": 1.0}, "unlabelled_fraction"),
         ({"imbalance": 0.5}, "imbalance"),
@@ -398,9 +398,10 @@ def test_pavia_like_is_neither_easy_nor_hopeless() -> None:
         ({"region_size_px": 0}, "region_size_px"),
         ({"border_blur_px": -1}, "border_blur_px"),
         ({"texture": float("nan")}, "texture is nan"),
-        ({"shot_noise": "much"}, "shot_noise is 'much'; give a number from 0 to 1"),
+        ({"shot_noise": "much"}, "shot_noise is much; expected a number, at least 0 and at most 1"),
         ({"wavelength_range_nm": (860, 430)}, "wavelength_range_nm is .* rising"),
         ({"wavelength_range_nm": (430, 14_000)}, "within 350…2500 nm"),
+        ({"wavelength_range_nm": (430, 600, 860)}, "expected two"),
     ],
 )
 def test_bad_options_are_refused_by_name(change: dict[str, Any], message: str) -> None:
