@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import safetensors
 import safetensors.torch
 import torch
+from safetensors import SafetensorError, safe_open
 
 from hsilib.errors import InputError
 from hsilib.files import write_atomically
@@ -36,9 +37,10 @@ def save_model(model: Network, path: str | Path, class_names: Sequence[str] = ()
     build = {"name": model.name, "n_bands": model.n_bands, "n_classes": model.n_classes, "options": model.options}
     if class_names:
         build["class_names"] = list(class_names)
+    described = json.dumps(build, default=lambda number: number.item())  # NumPy's own, such as a patch_size
     weights = {key: value.contiguous().cpu() for key, value in model.state_dict().items()}
     with write_atomically(path) as stream:
-        stream.write(safetensors.torch.save(weights, metadata={"hsilib": json.dumps(build)}))
+        stream.write(safetensors.torch.save(weights, metadata={"hsilib": described}))
     return path
 
 
@@ -49,14 +51,10 @@ def load_model(path: str | Path, device: str | torch.device = "cpu") -> Network:
     ------
     InputError : no such file, or a file that `save_model` did not write.
     """
-    path = Path(path)
-    build = _metadata(path)
-    try:
-        weights = safetensors.torch.load_file(path, device=str(device))
+    with _reading(path):
+        build = _metadata(path)
         model = create_model(build["name"], build["n_bands"], build["n_classes"], **build["options"])
-        model.load_state_dict(weights)
-    except (OSError, KeyError, ValueError, TypeError, RuntimeError, safetensors.SafetensorError) as error:
-        raise _no_checkpoint(path, error) from error
+        model.load_state_dict(safetensors.torch.load_file(path))
     return model.to(device).eval()
 
 
@@ -67,17 +65,20 @@ def read_class_names(path: str | Path) -> tuple[str, ...]:
     ------
     InputError : no such file, or a file that `save_model` did not write.
     """
-    build = _metadata(Path(path))
-    return tuple(build.get("class_names") or (f"class {k}" for k in range(1, build["n_classes"] + 1)))
+    with _reading(path):
+        build = _metadata(path)
+        return tuple(build.get("class_names") or (f"class {k}" for k in range(1, build["n_classes"] + 1)))
 
 
-def _metadata(path: Path) -> dict[str, Any]:
+def _metadata(path: str | Path) -> Any:
+    with safe_open(path, framework="pt") as file:
+        return json.loads((file.metadata() or {})["hsilib"])
+
+
+@contextmanager
+def _reading(path: str | Path) -> Iterator[None]:
+    """Say of whatever goes wrong inside that the file is no checkpoint."""
     try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            return json.loads((file.metadata() or {})["hsilib"])
-    except (OSError, KeyError, ValueError, safetensors.SafetensorError) as error:
-        raise _no_checkpoint(path, error) from error
-
-
-def _no_checkpoint(path: Path, error: Exception) -> InputError:
-    return InputError(f"{path}: not a checkpoint of hsilib ({error}).")
+        yield
+    except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
+        raise InputError(f"{path}: not a checkpoint of hsilib ({error}).") from error

@@ -7,12 +7,13 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
 
 from hsilib.errors import InputError
-from hsilib.model_file import load_model, save_model
+from hsilib.model_file import load_model, read_class_names, save_model
 from hsilib.registry import create_model
 from tests.helpers import SMALL, make_nontrivial
 
@@ -34,6 +35,14 @@ def test_a_network_with_another_head(tmp_path: Path) -> None:
     again = load_model(save_model(model, tmp_path / "a.safetensors"))
     assert again.n_classes == 5
     assert torch.equal(again.head.weight, model.head.weight)
+
+
+def test_a_network_built_with_the_integers_of_numpy(tmp_path: Path) -> None:
+    """As where sizes come from an array's shape or a grid: JSON knows Python's numbers only."""
+    model = create_model("dual-branch", np.int64(6), np.int32(3), **{**SMALL, "patch_size": np.int64(7)})
+    again = load_model(save_model(model, tmp_path / "a.safetensors"))
+    assert (again.n_bands, again.n_classes, again.patch_size) == (6, 3, 7)
+    assert all(torch.equal(value, again.state_dict()[key]) for key, value in model.state_dict().items())
 
 
 class Explosive:
@@ -67,8 +76,9 @@ def test_files_that_are_no_checkpoint(tmp_path: Path) -> None:
 def test_metadata_that_say_nothing_useful(metadata: str, tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
     safetensors.torch.save_file({"weight": torch.zeros(2)}, path, {"hsilib": metadata})
-    with pytest.raises(InputError):
-        load_model(path)
+    for read in (load_model, read_class_names):
+        with pytest.raises(InputError, match="not a checkpoint"):
+            read(path)
 
 
 def test_weights_of_another_network(tmp_path: Path) -> None:
