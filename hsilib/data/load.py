@@ -122,8 +122,8 @@ def _load_own(text: str) -> Scene:
         if path.suffix.lower() not in (".npz", ".mat"):
             raise InputError(f"scene {text!r}: one file must hold both arrays (.npz or .mat); else CUBE,GROUND_TRUTH.")
         cube, labels = read_array(path, "cube", 3), read_array(path, "ground_truth", 2)
-        extra = {name: read_array(path, name).ravel() for name in OWN_EXTRAS if name in array_names(path)}
-        known = {name: OWN_EXTRAS[name](array) for name, array in extra.items()}
+        extras = OWN_EXTRAS.keys() & array_names(path)
+        known = {name: OWN_EXTRAS[name](read_array(path, name).ravel()) for name in extras}
     else:
         cube, labels = (read_array(*split_key(part), ndim) for part, ndim in zip(parts, (3, 2), strict=True))
     if np.issubdtype(labels.dtype, np.floating) and np.array_equal(labels, np.round(labels)):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -44,17 +46,9 @@ class Scene:
     note: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
-        check_cube(self.name, self.cube)
-        check_ground_truth(self.name, self.ground_truth, len(self.class_names))
-        if self.cube.shape[:2] != self.ground_truth.shape:
-            raise InputError(
-                f"scene {self.name!r}: the cube has {self.cube.shape[0]} × {self.cube.shape[1]} pixels but the "
-                f"ground truth {' × '.join(map(str, self.ground_truth.shape))}; they must cover the same area."
-            )
-        if self.wavelengths_nm is not None and len(self.wavelengths_nm) != self.n_bands:
-            raise InputError(
-                f"scene {self.name!r}: {len(self.wavelengths_nm)} wavelengths for {self.n_bands} bands; one each."
-            )
+        problem = next(self._problems(), None)
+        if problem:
+            raise InputError(f"scene {self.name!r}: {problem}")
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -87,9 +81,7 @@ class Scene:
 
     def without_ground_truth(self) -> Scene:
         """The same scene with every label removed: what a method is given to train on."""
-        blank = object.__new__(Scene)
-        for name in self.__dataclass_fields__:
-            object.__setattr__(blank, name, getattr(self, name))
+        blank = copy(self)  # not `replace`, whose check wants every class present
         object.__setattr__(blank, "ground_truth", np.zeros_like(self.ground_truth))
         return blank
 
@@ -107,61 +99,46 @@ class Scene:
         path = Path(path)
         if path.suffix != ".npz":
             raise InputError(f"{path}: scenes are saved as .npz; choose a name that ends so.")
-        arrays: dict[str, NDArray[np.generic]] = {
-            "cube": self.cube,
-            "ground_truth": self.ground_truth,
-            "class_names": np.array(self.class_names),
-        }
-        if self.wavelengths_nm is not None:
-            arrays["wavelengths_nm"] = self.wavelengths_nm
-        if self.transform is not None:
-            arrays["transform"] = np.array(self.transform)
-        arrays |= {name: np.array(text) for name, text in (("crs", self.crs), ("note", self.note)) if text}
+        names = ("cube", "ground_truth", "class_names", "wavelengths_nm", "transform", "crs", "note")
+        values = {name: getattr(self, name) for name in names}
+        arrays = {name: np.asarray(value) for name, value in values.items() if value is not None}
         with write_atomically(path) as stream:
             np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
         return path
 
-
-def check_cube(name: str, cube: NDArray[np.generic]) -> None:
-    """Raise `InputError` unless ``cube`` is (H, W, S), numeric, finite and without constant bands."""
-    if cube.ndim != 3 or min(cube.shape[:2]) < 1:
-        raise InputError(f"scene {name!r}: the cube has shape {cube.shape}; expected (rows, columns, bands).")
-    if not np.issubdtype(cube.dtype, np.number) or np.iscomplexobj(cube):
-        raise InputError(f"scene {name!r}: the cube holds {cube.dtype}; expected real numbers.")
-    if np.issubdtype(cube.dtype, np.floating):
+    def _problems(self) -> Iterator[str]:
+        """Sentences about what is wrong. The first is what counts: each check relies on those before it."""
+        cube, labels, n_classes = self.cube, self.ground_truth, self.n_classes
+        if cube.ndim != 3 or min(cube.shape[:2]) < 1:
+            yield f"the cube has shape {cube.shape}; expected (rows, columns, bands)."
+        if not np.issubdtype(cube.dtype, np.number) or np.iscomplexobj(cube):
+            yield f"the cube holds {cube.dtype}; expected real numbers."
         bad = ~np.isfinite(cube)
         if bad.any():
-            bands = np.flatnonzero(bad.any(axis=(0, 1)))
-            raise InputError(
-                f"scene {name!r}: {int(bad.sum())} values are NaN or infinite, in {listed('band', bands)} "
-                f"(counted from 0); fill them or remove those bands before loading."
-            )
-    if cube.shape[0] * cube.shape[1] > 1:
+            bands = listed("band", np.flatnonzero(bad.any(axis=(0, 1))))
+            yield f"{bad.sum()} values are NaN or infinite, in {bands} (counted from 0); fill them or remove the bands."
         constant = np.flatnonzero((cube == cube[:1, :1]).all(axis=(0, 1)))
-        if constant.size:
-            raise InputError(
-                f"scene {name!r}: {listed('band', constant)} (counted from 0) hold one value everywhere and carry "
-                f"no information; remove them, for example with np.delete(cube, {constant.tolist()[:8]}, axis=2)."
+        if constant.size and cube.shape[:2] != (1, 1):
+            yield (
+                f"{listed('band', constant)} (counted from 0) hold one value everywhere and carry no information; "
+                f"remove them, for example with np.delete(cube, {constant.tolist()[:8]}, axis=2)."
             )
-
-
-def check_ground_truth(name: str, ground_truth: NDArray[np.integer], n_classes: int) -> None:
-    """Raise `InputError` unless ``ground_truth`` is (H, W) with labels 0…K and every class present."""
-    if ground_truth.ndim != 2 or not np.issubdtype(ground_truth.dtype, np.integer):
-        raise InputError(
-            f"scene {name!r}: the ground truth has shape {ground_truth.shape} and type {ground_truth.dtype}; "
-            f"expected integers in (rows, columns)."
-        )
-    if n_classes > 255:
-        raise InputError(f"scene {name!r}: {n_classes} classes; a ground truth holds at most 255.")
-    labels = np.unique(ground_truth)
-    labels = labels[labels != 0]
-    if not np.array_equal(labels, np.arange(1, n_classes + 1)):
-        raise InputError(
-            f"scene {name!r}: the ground truth holds the labels {listed('', labels).strip()}; expected 0 for "
-            f"unlabelled and every label from 1 to {n_classes}. Renumber them with "
-            f"hsilib.renumber_labels(ground_truth), which returns the map and the old labels."
-        )
+        if labels.ndim != 2 or not np.issubdtype(labels.dtype, np.integer):
+            shown = f"shape {labels.shape} and type {labels.dtype}"
+            yield f"the ground truth has {shown}; expected integers in (rows, columns)."
+        if n_classes > 255:
+            yield f"{n_classes} classes; a ground truth holds at most 255."
+        found = np.setdiff1d(labels, 0)
+        if not np.array_equal(found, np.arange(1, n_classes + 1)):
+            yield (
+                f"the ground truth holds the {listed('label', found)}; expected 0 for unlabelled and every label "
+                f"from 1 to {n_classes}. Renumber them with hsilib.renumber_labels(ground_truth)."
+            )
+        if self.shape != labels.shape:
+            pixels, labelled = (" × ".join(map(str, size)) for size in (self.shape, labels.shape))
+            yield f"the cube has {pixels} pixels but the ground truth {labelled}; they must cover the same area."
+        if self.wavelengths_nm is not None and len(self.wavelengths_nm) != self.n_bands:
+            yield f"{len(self.wavelengths_nm)} wavelengths for {self.n_bands} bands; one each."
 
 
 def renumber_labels(
@@ -192,6 +169,5 @@ def renumber_labels(
 
 def listed(word: str, numbers: NDArray[np.integer], at_most: int = 12) -> str:
     """'bands 1, 2, 3 …' for messages."""
-    shown = ", ".join(str(int(n)) for n in numbers[:at_most]) + (" …" if len(numbers) > at_most else "")
-    plural = f"{word}s" if word and len(numbers) != 1 else word
-    return f"{plural} {shown}"
+    shown = ", ".join(map(str, numbers[:at_most].tolist())) + (" …" if len(numbers) > at_most else "")
+    return f"{word}{'' if len(numbers) == 1 else 's'} {shown}"
