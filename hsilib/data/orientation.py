@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -20,20 +20,18 @@ def turned(values: Values, orientation: int, axes: tuple[int, int] = (-2, -1)) -
     ----------
     axes : of rows and columns. NumPy arrays are not copied.
     """
-    values = _quarter_turns(values, orientation, axes)
-    return _mirrored(values, axes[1]) if orientation >= N_ORIENTATIONS // 2 else values
+    library = _library(values)
+    values = library.rot90(values, orientation % 4, axes)
+    return library.flip(values, axes[1:]) if orientation >= N_ORIENTATIONS // 2 else values
 
 
 def turned_back(values: Values, orientation: int, axes: tuple[int, int] = (-2, -1)) -> Values:
     """Undo `turned`."""
-    values = _mirrored(values, axes[1]) if orientation >= N_ORIENTATIONS // 2 else values
-    return _quarter_turns(values, -orientation, axes)
+    library = _library(values)
+    values = library.flip(values, axes[1:]) if orientation >= N_ORIENTATIONS // 2 else values
+    return library.rot90(values, -orientation % 4, axes)
 
 
-def _quarter_turns(values: Values, turns: int, axes: tuple[int, int]) -> Values:
-    turn = torch.rot90 if isinstance(values, torch.Tensor) else np.rot90
-    return turn(values, turns % 4, axes)
-
-
-def _mirrored(values: Values, axis: int) -> Values:
-    return values.flip(axis) if isinstance(values, torch.Tensor) else np.flip(values, axis)
+def _library(values: Values) -> Any:
+    """The one that ``values`` belong to; both know `rot90` and `flip`."""
+    return torch if isinstance(values, torch.Tensor) else np

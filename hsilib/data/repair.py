@@ -130,43 +130,43 @@ def _decide(
     """
     n_bands = len(low)
     width = min(n_bands, PREDICTORS + 1)
+    most = abs(step) / SCALES_PER_STEP
     low = low - low.mean(axis=1, keepdims=True)
     now = low.copy()
-    open_bands = suspicious.any(axis=1) & ~(scales * SCALES_PER_STEP > abs(step))
+    open_bands = suspicious.any(axis=1) & ~(scales > most)
     close = np.zeros(n_bands, dtype=np.int64)
     n_passes = 0
     for round_ in range(MAX_ROUNDS):
-        sound_only = round_ == 0
         before = now.copy()
         # After the first round only the bands that passed the criterion are worth another look.
-        stale = open_bands & ~(scales * SCALES_PER_STEP > abs(step))
+        stale = open_bands & ~(scales > most)
         if round_ and stale.any():
             expected, spread = _predict_from_sound(now, suspicious)
-            trusted = stale & (spread * SCALES_PER_STEP <= abs(step))
-            alter = suspicious & ((expected - low) / step > 0.5)
-            now[trusted] = np.where(alter, low + step, low)[trusted]
+            trusted = stale & (spread <= most)
+            now[trusted] = np.where(suspicious & ((expected - low) / step > 0.5), low + step, low)[trusted]
         for _ in range(MAX_PASSES):
-            n_passes += int(stale.any())
+            if not stale.any():
+                break
+            n_passes += 1
             for band in range(n_bands):
-                if not stale[band]:
+                if not stale[band]:  # asked anew for each band, for those before it make it stale
                     continue
-                first = min(max(0, band - width // 2), n_bands - width)
-                fitted = ~suspicious[band] if sound_only else np.ones_like(suspicious[band])
-                predicted, scale = _predict(now[first : first + width], band - first, fitted)
-                scales[band] = scale if sound_only else scales[band]
-                beyond_middle = (predicted - low[band]) / step - 0.5
-                alter = suspicious[band] & (beyond_middle > 0) & (scales[band] * SCALES_PER_STEP <= abs(step))
-                close[band] = np.count_nonzero(suspicious[band] & (np.abs(beyond_middle) < 1 / 8))
                 stale[band] = False
+                first = min(max(0, band - width // 2), n_bands - width)
+                fitted = np.ones_like(suspicious[band]) if round_ else ~suspicious[band]
+                predicted, scale = _predict(now[first : first + width], band - first, fitted)
+                if not round_:
+                    scales[band] = scale
+                beyond_middle = (predicted - low[band]) / step - 0.5
+                close[band] = np.count_nonzero(suspicious[band] & (np.abs(beyond_middle) < 1 / 8))
+                alter = suspicious[band] & (beyond_middle > 0) & (scales[band] <= most)
                 if (alter != (now[band] != low[band])).any():
                     now[band] = np.where(alter, low[band] + step, low[band])
                     near = slice(max(0, band - PREDICTORS), band + PREDICTORS + 1)
                     stale[near] |= open_bands[near]
-            if not stale.any():
-                break
         if round_ and (now == before).all():
             break
-    decided = open_bands & (scales * SCALES_PER_STEP <= abs(step))
+    decided = open_bands & (scales <= most)
     return now != low, int(suspicious[~decided].sum()), int(close[decided].sum()), n_passes
 
 
