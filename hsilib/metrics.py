@@ -43,16 +43,13 @@ def metrics_from_confusion(confusion: NDArray[np.integer]) -> Metrics:
     total, right = counts.sum(), np.trace(counts)
     truth, predicted = counts.sum(axis=1), counts.sum(axis=0)
     tested = truth > 0
-    recall = np.diag(counts)[tested] / truth[tested]
+    recall = np.diag(counts) / np.where(tested, truth, 1)
     chance = float(truth @ predicted) / total**2
     accuracy = float(right / total)
-    per_class: list[float | None] = [None] * len(counts)
-    for k, value in zip(np.flatnonzero(tested), recall, strict=True):
-        per_class[k] = float(value)
     return Metrics(
         overall_accuracy=accuracy,
-        average_accuracy=float(recall.mean()),
+        average_accuracy=float(recall[tested].mean()),
         kappa=1.0 if chance == 1 else float((accuracy - chance) / (1 - chance)),
-        per_class_recall=per_class,
+        per_class_recall=[value if known else None for value, known in zip(recall.tolist(), tested, strict=True)],
         confusion=np.asarray(confusion, dtype=np.int64).tolist(),
     )

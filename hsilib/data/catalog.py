@@ -81,9 +81,7 @@ def catalog() -> dict[str, CatalogEntry]:
     for name, table in _catalogue_file().items():
         if not isinstance(table, dict):
             continue
-        fields: dict[str, Any] = {k: _frozen(v) for k, v in table.items() if not isinstance(v, dict)}
-        fields |= {k: SceneFile(**v) for k, v in table.items() if isinstance(v, dict)}
-        entries[name] = CatalogEntry(name=name, **fields)
+        entries[name] = CatalogEntry(name=name, **{key: _frozen(value) for key, value in table.items()})
         if entries[name].damage:
             repaired = f"{name}-repaired"
             entries[repaired] = replace(entries[name], name=repaired, damage="", repaired_from=name)
@@ -91,4 +89,7 @@ def catalog() -> dict[str, CatalogEntry]:
 
 
 def _frozen(value: Any) -> Any:
-    return tuple(_frozen(v) for v in value) if isinstance(value, list) else value
+    """A list as a tuple, a table as a `SceneFile`."""
+    if isinstance(value, list):
+        return tuple(map(_frozen, value))
+    return SceneFile(**value) if isinstance(value, dict) else value

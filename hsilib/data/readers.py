@@ -62,8 +62,7 @@ def _pick(path: Path, arrays: Mapping[str, Array], key: str | None, ndim: int | 
         if key not in arrays:
             raise InputError(f"{path}: {unknown_name('array', key, arrays)}")
         return arrays[key]
-    fitting = {k: a for k, a in arrays.items() if ndim is None or a.ndim == ndim}
-    candidates = fitting or arrays
+    candidates = {k: a for k, a in arrays.items() if ndim is None or a.ndim == ndim} or arrays
     if len(candidates) != 1:
         shapes = ", ".join(f"{k} {a.shape}" for k, a in sorted(arrays.items())) or "none"
         raise InputError(f"{path}: cannot tell which array is meant; name it as {path.name}:KEY. Arrays: {shapes}.")

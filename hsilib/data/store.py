@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from pathlib import Path
 
@@ -39,7 +38,7 @@ def find_file(file: SceneFile) -> Path | None:
     path = local_copy(file.file)
     if path is None or file.sha256 is None:
         return path
-    actual = hashlib.sha256(path.read_bytes()).hexdigest()
+    actual = pooch.file_hash(str(path))
     if actual != file.sha256:
         raise InputError(
             f"{path}: its sha256 is {actual[:16]}…, expected {file.sha256[:16]}… ({file.bytes:,} bytes, has "
