@@ -28,4 +28,4 @@ def class_colours(n_classes: int) -> list[str]:
 
 def class_colours_rgb(n_classes: int) -> NDArray[np.uint8]:
     """(K + 1, 3) the same as bytes."""
-    return np.array([[int(c[i : i + 2], 16) for i in (1, 3, 5)] for c in class_colours(n_classes)], dtype=np.uint8)
+    return np.array([list(bytes.fromhex(colour[1:])) for colour in class_colours(n_classes)], dtype=np.uint8)

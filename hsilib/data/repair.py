@@ -29,7 +29,6 @@ class Repair:
     residual_scale_dn : (S,) robust standard deviation (DN) of each band about its prediction, on values that
         cannot be wrong; NaN for bands without suspicious values. Decisions rest on it.
     damage : the verdict that was acted on.
-    n_iterations : passes over the bands until nothing changed, of all rounds and bytes.
     n_ambiguous : decided values whose prediction lies within step / 8 of half way between the candidates.
     n_left : values suspicious in an upper byte whose band is not predicted well enough to decide.
     n_left_low : the same for the lowest byte; each is right or off by the difference of the two bytes, in DN.
@@ -39,10 +38,9 @@ class Repair:
     changed: NDArray[np.bool_]
     residual_scale_dn: NDArray[np.float64]
     damage: Damage
-    n_iterations: int = 0
-    n_ambiguous: int = 0
-    n_left: int = 0
-    n_left_low: int = 0
+    n_ambiguous: int
+    n_left: int
+    n_left_low: int
 
     @property
     def n_changed(self) -> int:
@@ -82,15 +80,15 @@ def repair_lost_byte(cube: NDArray[np.integer[Any]], damage: Damage | None = Non
     damage = detect_lost_byte(cube) if damage is None else damage
     scales = np.full(cube.shape[2], np.nan)
     repaired = cube.copy()
-    n_passes = n_close = n_upper = n_left = n_left_low = 0
+    n_close = n_upper = n_left = n_left_low = 0
     for k in reversed(range(cube.itemsize)):
         suspicious, altered = candidates(repaired, damage, k)
         if suspicious.any():
             at = tuple(np.argwhere(suspicious)[0])
             step = float(altered[at]) - float(repaired[at])
-            alter, left, close, passes = _decide(_by_band(repaired).astype(float), _by_band(suspicious), step, scales)
+            alter, left, close = _decide(_by_band(repaired).astype(float), _by_band(suspicious), step, scales)
             repaired = np.where(alter.T.reshape(cube.shape), altered, repaired)
-            n_passes, n_close = n_passes + passes, n_close + close
+            n_close += close
             if k:
                 n_upper, n_left = n_upper + int(suspicious.sum()), n_left + left
             else:
@@ -101,7 +99,7 @@ def repair_lost_byte(cube: NDArray[np.integer[Any]], damage: Damage | None = Non
             f"band is predicted by its neighbours to within a quarter of that error (best residual scale: "
             f"{np.nanmin(scales):.0f} DN); leave the cube as it is or obtain an undamaged copy."
         )
-    return Repair(repaired.astype(cube.dtype), repaired != cube, scales, damage, n_passes, n_close, n_left, n_left_low)
+    return Repair(repaired.astype(cube.dtype), repaired != cube, scales, damage, n_close, n_left, n_left_low)
 
 
 def repair_scene(scene: Scene) -> Scene:
@@ -122,11 +120,11 @@ def repair_scene(scene: Scene) -> Scene:
 
 def _decide(
     low: NDArray[np.float64], suspicious: NDArray[np.bool_], step: float, scales: NDArray[np.float64]
-) -> tuple[NDArray[np.bool_], int, int, int]:
+) -> tuple[NDArray[np.bool_], int, int]:
     """Choose between ``low`` and ``low + step``, (S, N), where suspicious; bands with a known scale too large are left.
 
-    Returns which values to alter (S, N), how many were left, how many were close calls, and the number of passes;
-    writes the scales (S,) that it measured.
+    Returns which values to alter (S, N), how many were left and how many were close calls; writes the scales (S,)
+    that it measured.
     """
     n_bands = len(low)
     width = min(n_bands, PREDICTORS + 1)
@@ -135,7 +133,6 @@ def _decide(
     now = low.copy()
     open_bands = suspicious.any(axis=1) & ~(scales > most)
     close = np.zeros(n_bands, dtype=np.int64)
-    n_passes = 0
     for round_ in range(MAX_ROUNDS):
         before = now.copy()
         # After the first round only the bands that passed the criterion are worth another look.
@@ -147,7 +144,6 @@ def _decide(
         for _ in range(MAX_PASSES):
             if not stale.any():
                 break
-            n_passes += 1
             for band in range(n_bands):
                 if not stale[band]:  # asked anew for each band, for those before it make it stale
                     continue
@@ -167,7 +163,7 @@ def _decide(
         if round_ and (now == before).all():
             break
     decided = open_bands & (scales <= most)
-    return now != low, int(suspicious[~decided].sum()), int(close[decided].sum()), n_passes
+    return now != low, int(suspicious[~decided].sum()), int(close[decided].sum())
 
 
 def _predict(window: NDArray[np.float64], target: int, fitted: NDArray[np.bool_]) -> tuple[NDArray[np.float64], float]:

@@ -56,7 +56,7 @@ class Standardizer:
         return (scaled if self.projection is None else scaled @ self.projection.T).astype(np.float32)
 
 
-def principal_components(spectra: NDArray[np.float64], k: int, whiten: bool = True) -> NDArray[np.float64]:
+def principal_components(spectra: NDArray[np.float64], k: int, whiten: bool) -> NDArray[np.float64]:
     """(k, S) rows that project centred ``spectra`` (N, S) to their k directions of largest variance.
 
     Each direction's sign is such that its largest weight is positive, so that it does not depend on the solver.

@@ -57,17 +57,11 @@ def fetch_file(file: SceneFile, entry: CatalogEntry) -> Path:
         the file by hand.
     """
     cache_folder = ensure_writable(local_folders()[-1])
+    known = f"sha256:{file.sha256}" if file.sha256 else None
     failures = []
     for url in file.urls():
         try:
-            path = pooch.retrieve(
-                url,
-                known_hash=f"sha256:{file.sha256}" if file.sha256 else None,
-                fname=file.file,
-                path=cache_folder,
-                progressbar=True,
-            )
-            return Path(path)
+            return Path(pooch.retrieve(url, known_hash=known, fname=file.file, path=cache_folder, progressbar=True))
         except (OSError, ValueError) as error:  # requests' errors are OSErrors; a wrong hash is a ValueError
             failures.append(f"{url} ({type(error).__name__})")
     tried = "tried " + ", ".join(failures) if failures else f"its page is {entry.page}"

@@ -279,7 +279,7 @@ def test_a_second_repair_changes_nothing(clean, pair):
 def test_a_cube_without_damage_is_returned_as_it_is(clean):
     repair = repair_lost_byte(clean)
     np.testing.assert_array_equal(repair.cube, clean)
-    assert (repair.n_changed, repair.n_iterations, repair.damage.found) == (0, 0, False)
+    assert (repair.n_changed, repair.n_left, repair.n_left_low, repair.damage.found) == (0, 0, 0, False)
 
 
 def test_a_verdict_on_the_whole_file_mends_a_part_of_it(clean):
