@@ -11,10 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+UPLOADS = "https://www.ehu.eus/ccwintco/uploads/"
+MIRROR = "https://media.githubusercontent.com/media/Sellifake/Hyperspectral_Image_Datasets_Collection/main/data/"
+
 
 @dataclass(frozen=True)
 class SceneFile:
-    """One published file: its name, the array in it, and what its bytes must be."""
+    """One published file: its name, the array in it, what its bytes must be, its path in the uploads and the mirror."""
 
     file: str
     key: str | None = None
@@ -25,12 +28,7 @@ class SceneFile:
 
     def urls(self) -> list[str]:
         """Every address it can be downloaded from, the first choice first."""
-        places = {"upload": self.upload, "mirror": self.mirror}
-        return [
-            template.format(**places)
-            for template in _catalogue_file()["mirrors"]
-            if all(value is not None for name, value in places.items() if f"{{{name}}}" in template)
-        ]
+        return [base + path for base, path in ((UPLOADS, self.upload), (MIRROR, self.mirror)) if path]
 
 
 @dataclass(frozen=True)
@@ -70,17 +68,11 @@ class CatalogEntry:
 
 
 @cache
-def _catalogue_file() -> dict[str, Any]:
-    return tomllib.loads(resources.files("hsilib.data").joinpath("scenes.toml").read_text(encoding="utf-8"))
-
-
-@cache
 def catalog() -> dict[str, CatalogEntry]:
     """Every published scene by name."""
+    text = resources.files("hsilib.data").joinpath("scenes.toml").read_text(encoding="utf-8")
     entries = {}
-    for name, table in _catalogue_file().items():
-        if not isinstance(table, dict):
-            continue
+    for name, table in tomllib.loads(text).items():
         entries[name] = CatalogEntry(name=name, **{key: _frozen(value) for key, value in table.items()})
         if entries[name].damage:
             repaired = f"{name}-repaired"
