@@ -26,11 +26,12 @@ def pair(bias: bool) -> tuple[Pointwise, nn.Conv2d]:
 def test_results_and_gradients_are_those_of_the_convolution(
     shape: tuple[int, ...], layout: torch.memory_format, bias: bool
 ) -> None:
-    x = torch.randn(shape, generator=torch.Generator().manual_seed(1)).contiguous(memory_format=layout)
+    # In double precision: in single, the order of a sum of 75 terms up to 400 is worth more than what is asked here.
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(1)).double().contiguous(memory_format=layout)
     results = []
     for layer in pair(bias):
         own = x.clone().requires_grad_()
-        y = layer(own)
+        y = layer.double()(own)
         (y * torch.arange(y.numel()).view(y.shape)).sum().backward()
         results.append([y, own.grad, *(parameter.grad for parameter in layer.parameters())])
     for ours, expected in zip(*results, strict=True):
