@@ -88,10 +88,15 @@ class MethodOptions(Protocol):
     ----------
     kind : what record ids call the class; it stays when the class is renamed.
     uses_spectra : whether the method needs the cube, or coordinates and labels alone.
+    uses_validation : whether it chooses by validation pixels. If not it never sees them: its labels are the training
+        pixels alone.
     """
 
     kind: ClassVar[str]
     uses_spectra: ClassVar[bool]
+
+    @property
+    def uses_validation(self) -> bool: ...
 
     def build(self, device: torch.device) -> Method:
         """A method that is not fitted yet."""

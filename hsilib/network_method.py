@@ -58,6 +58,11 @@ class NetworkOptions:
         if not network_class(self.network).takes_patches:
             raise InputError(f"network {self.network} takes whole images, not patches; start from its own recipe.")
 
+    @property
+    def uses_validation(self) -> bool:
+        """Whether it keeps the best validation epoch."""
+        return self.fit.choose == "validation"
+
     def build(self, device: torch.device) -> NetworkMethod:
         """A method that is not fitted yet."""
         return NetworkMethod(self, device)
@@ -70,13 +75,13 @@ class NetworkMethod(Method):
         self.options, self.device = options, device
 
     def fit(self, scene: Scene, split: Split, generator: torch.Generator) -> None:
-        """Build, standardise on all pixels, pre-train, train; the weights of the best validation epoch stay."""
+        """Build, standardise on all pixels, pre-train, train."""
         cache, checkpoint = (self.workspace.pretrained, self.workspace.checkpoint) if self.workspace else (None, None)
         self.draw_seed(generator)
         with self.own_randomness():
             self.create_model(scene)
             sampler = PatchSampler(scene.cube, self.model.patch_size, self.device)
-            options, schedule = self.options.fit, None
+            options, schedule = self.options.fit.lengthened(len(split.train)), None
             if self.options.spectral_train.stages:
                 schedule = SpectralSchedule(self.model, scene.cube, self.options.spectral_train, options.epochs)
                 options = schedule.shortened(options)

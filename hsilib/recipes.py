@@ -27,17 +27,31 @@ class Recipe:
     name : what records are filed under.
     method : the settings.
     what : the recipe in a line. takes : how long, on two CPU cores.
+    dagger : what of it was set while looking at test pixels of a scene that it is measured on; shown as † until it is
+        set anew on training pixels.
     """
 
     name: str
     method: MethodOptions
     what: str
     takes: str
+    dagger: str = ""
 
 
+# Validation pixels of one seed are test pixels of another.
+POOLING = "where the spectral encoder pools, chosen on validation pixels of Indian Pines"
 QUICK = NetworkOptions(
-    fit=FitOptions(epochs=150, learning_rate=1e-3, warmup_epochs=5, random_orientation=True, max_steps_per_epoch=16)
+    fit=FitOptions(
+        epochs=150,
+        learning_rate=1e-3,
+        warmup_epochs=5,
+        random_orientation=True,
+        max_steps_per_epoch=16,
+        choose="last",
+        least_steps=1200,
+    )
 )
+# Its text has 0.5 % of the labels for validation and is silent on what they choose: here the epoch that is kept.
 PAPER = NetworkOptions(
     pretrain=PretrainOptions(rm_ssl=True, mr_ssl=True),
     fit=FitOptions(
@@ -70,18 +84,21 @@ register_recipes(
         PAPER,
         "the dual-branch model as described, everything on: two pre-training stages, focal loss, mixing, 16 views",
         "7 min for 1 % of Indian Pines",
+        dagger=POOLING,
     ),
     Recipe(
         "quick",
         QUICK,
         "the dual-branch model with turned patches, 150 short epochs, no pre-training: the method's core",
         "1 min for 1 % of Indian Pines, at most 3 min for more labels",
+        dagger=f"epochs and learning rate, chosen on validation pixels of four seeds of Indian Pines; {POOLING}",
     ),
     Recipe(
         "cmtssl",
-        replace(PAPER, pretrain=PretrainOptions(cmtssl=True)),
+        replace(PAPER, pretrain=PretrainOptions(cmtssl=True), fit=replace(PAPER.fit, choose="last")),
         "the recipe `paper` with CMTSSL in place of both pre-training stages",
         "8 min for 1 % of Indian Pines",
+        dagger=POOLING,
     ),
 )
 

@@ -11,10 +11,6 @@ import numpy as np
 import scipy.ndimage
 from numpy.typing import NDArray
 
-# Side, in pixels, of the blocks that folds are made of. Of 8, 16, 24, 32, strips and sectors it leaves most classes of
-# Indian Pines and Salinas-A with training and test pixels at a buffer of 14: seen from the labels' places alone.
-FOLD_BLOCK = 24
-
 Mask = NDArray[np.bool_]
 
 
@@ -35,8 +31,11 @@ def block_sides(shape: tuple[int, int], size: int, buffer: int, generator: np.ra
 
 
 def fold_sides(shape: tuple[int, int], n_folds: int, buffer: int, generator: np.random.Generator) -> list[Sides]:
-    """Blocks dealt into ``n_folds``, each of which is tested once; the buffer is cut from the training side."""
-    numbers = block_numbers(shape, FOLD_BLOCK)
+    """Blocks dealt into ``n_folds``, each of which is tested once; the buffer is cut from the training side.
+
+    A block's side is twice the buffer and one pixel more, so that of a block between tested ones something is left.
+    """
+    numbers = block_numbers(shape, 2 * buffer + 1)
     fold_of = generator.permutation(np.arange(numbers.max() + 1) % n_folds)[numbers]
     return [Sides(~near(fold_of == fold, buffer), fold_of == fold) for fold in range(n_folds)]
 

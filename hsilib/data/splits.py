@@ -13,8 +13,8 @@ A split is written as text:
 ``fields:2:7:percent:0.01`` a new field: the connected fields of each class are dealt into 2 groups, each of
                             which is tested once; training pixels within 7 pixels of a tested field are
                             dropped before ``count`` or ``percent`` is drawn from the rest
-``folds:5:14:percent:0.01`` no shared neighbourhood: blocks dealt into 5 folds, likewise; with 14 pixels no
-                            two patches of 15 × 15 overlap
+``folds:5:14:percent:0.01`` no shared neighbourhood: blocks of 29 × 29 (2 · 14 + 1) dealt into 5 folds,
+                            likewise; no two patches of 15 × 15 overlap at 14 pixels
 ``mask:FILE``               given maps: a file with the arrays ``train`` and ``test``
 ``mask:TRAIN,TEST``         given maps, a file each, also looked for in the folder ``HSILIB_DATA``
 ==========================  ==========================================================================

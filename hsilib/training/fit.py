@@ -91,7 +91,7 @@ def fit(
             state.history.train_loss.append(float(total) / len(order))
             if state.diverged():
                 break
-            if len(split.val):
+            if options.choose == "validation" and len(split.val):
                 accuracy, loss_value = validate(network, patches_of, split)
                 state.history.val_accuracy.append(accuracy)
                 state.history.val_loss.append(loss_value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import torch
@@ -13,6 +13,8 @@ from hsilib.checks import check_name, check_numbers
 from hsilib.training.augment import AugmentOptions
 from hsilib.training.losses import LossOptions
 from hsilib.training.mix import MixOptions
+
+CHOICES = ("validation", "last")
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,9 @@ class FitOptions:
     accumulate : batches whose gradients are averaged before the optimiser steps.
     loss, augment, mix : see there.
     curriculum_epochs : epochs in which confident samples count more; 0 turns the curriculum off.
+    choose : ``validation`` keeps the weights of the best validation epoch; ``last`` those of the last one, without a
+        validation pixel, so that the labels are the training pixels alone.
+    least_steps : epochs are added until the optimiser takes so many steps; with few labels an epoch has few.
     optimizer, schedule : names of ``OPTIMIZERS`` and ``SCHEDULES``; peers were published with others than ours.
     """
 
@@ -52,6 +57,8 @@ class FitOptions:
     curriculum_epochs: int = 0
     optimizer: str = "adamw"
     schedule: str = "cosine"
+    choose: str = "validation"
+    least_steps: int = 0
 
     def __post_init__(self) -> None:
         check_numbers(
@@ -64,12 +71,19 @@ class FitOptions:
             warmup_epochs=self.warmup_epochs,
             max_steps_per_epoch=self.max_steps_per_epoch,
             curriculum_epochs=self.curriculum_epochs,
+            least_steps=self.least_steps,
         )
         check_numbers("fit.", above=0, learning_rate=self.learning_rate)
         check_numbers("fit.", least=0, final_learning_rate=self.final_learning_rate, clip_norm=self.clip_norm)
         check_numbers("fit.", least=0, weight_decay=self.weight_decay)
         check_name("fit.optimizer", self.optimizer, OPTIMIZERS)
         check_name("fit.schedule", self.schedule, SCHEDULES)
+        check_name("fit.choose", self.choose, CHOICES)
+
+    def lengthened(self, n_pixels: int) -> FitOptions:
+        """The same with enough epochs over ``n_pixels`` training pixels for ``least_steps`` of the optimiser."""
+        steps = -(-self.batches_per_epoch(n_pixels) // self.accumulate)
+        return replace(self, epochs=max(self.epochs, -(-self.least_steps // steps)))
 
     def batches_per_epoch(self, n_pixels: int) -> int:
         """Batches that an epoch over ``n_pixels`` training pixels takes.

@@ -59,6 +59,6 @@ def _fit_stacked(
     sampler = PatchSampler(scene.cube, first.model.patch_size, first.device)
     with first.own_randomness():
         stages = pretrain_stacked(models, sampler, splits, first.options.pretrain, seeds, cache)
-        histories = fit_stacked(models, sampler, splits, first.options.fit, generators)
+        histories = fit_stacked(models, sampler, splits, first.options.fit.lengthened(len(splits[0].train)), generators)
     for method, own_stages, history in zip(methods, stages, histories, strict=True):
         method.fitted(own_stages, history, together=len(methods))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from hsilib.config import Config
 from hsilib.data.load import load_scene
 from hsilib.data.splits import make_split
-from hsilib.experiment import measured, prepared_method, run
+from hsilib.experiment import measured, predicted, prepared_method, run, visible
 from hsilib.network_method import NetworkOptions
 from hsilib.records import Record
 from hsilib.training.device import exact_convolutions, find_device
@@ -32,7 +32,8 @@ def run_seeds(config: Config, seeds: Sequence[int]) -> Iterator[tuple[Record, ND
     InputError : as for `run`.
     """
     on_gpu = find_device(config.device).type == "cuda"
-    if on_gpu and len(seeds) > 1 and isinstance(config.method, NetworkOptions):
+    several_folds = config.split.partition(":")[0] in ("fields", "folds")
+    if on_gpu and len(seeds) > 1 and isinstance(config.method, NetworkOptions) and not several_folds:
         yield from run_together(config, seeds)
     else:
         yield from (run(replace(config, seed=seed)) for seed in seeds)
@@ -51,9 +52,9 @@ def run_together(config: Config, seeds: Sequence[int]) -> list[tuple[Record, NDA
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     fit_started = time.perf_counter()
-    fit_together(methods, scene.without_ground_truth(), [split.hide_test_labels() for split in splits], generators)
+    fit_together(methods, scene.without_ground_truth(), [visible(split, config.method) for split in splits], generators)
     fit_s = (time.perf_counter() - fit_started) / len(seeds)
     return [
-        measured(each, method, scene, split, fit_s, device, started)
+        measured(each, scene, [predicted(method, scene, split, fit_s)], device, started)
         for each, method, split in zip(configs, methods, splits, strict=True)
     ]

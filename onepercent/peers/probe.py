@@ -56,6 +56,7 @@ class ProbeOptions:
     network: ClassVar[str] = "dual-branch"
     kind: ClassVar[str] = "ProbeOptions"
     uses_spectra: ClassVar[bool] = True
+    uses_validation: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.encoder not in ENCODERS:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hsilib.recipes import Recipe
 from onepercent.peers.classical.coordinates_1nn import Coordinates1NNOptions
 from onepercent.peers.classical.geodesic_1nn import Geodesic1NNOptions
+from onepercent.peers.classical.majority import MajorityOptions
 from onepercent.peers.classical.random_forest import RandomForestOptions
 from onepercent.peers.classical.superpixel_vote import SuperpixelVoteOptions
 from onepercent.peers.classical.svm import SvmOptions
@@ -12,6 +13,12 @@ from onepercent.peers.classical.svm_emp import SvmEmpOptions
 from onepercent.peers.classical.svm_multiscale import SvmMultiscaleOptions
 
 RECIPES = (
+    Recipe(
+        "majority",
+        MajorityOptions(),
+        "the class that most training pixels have, everywhere",
+        "1 s",
+    ),
     Recipe(
         "coordinates-1nn",
         Coordinates1NNOptions(),
@@ -47,6 +54,7 @@ RECIPES = (
         SvmMultiscaleOptions(),
         "the support vector machine on means over windows and superpixels; it may be given coordinates",
         "10 s for 1 % of Indian Pines",
+        dagger="the sizes of windows and superpixels, from trials on test pixels of Indian Pines",
     ),
     Recipe(
         "random-forest",

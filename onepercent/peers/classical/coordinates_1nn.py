@@ -21,6 +21,7 @@ class Coordinates1NNOptions:
 
     kind: ClassVar[str] = "Coordinates1NNOptions"
     uses_spectra: ClassVar[bool] = False
+    uses_validation: ClassVar[bool] = False
 
     def build(self, device: torch.device) -> Coordinates1NN:
         """A method that is not fitted yet."""

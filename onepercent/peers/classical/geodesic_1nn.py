@@ -2,12 +2,13 @@
 
 No classifier: spectra decide where the way is long, never which class they look like. Geodesic distances
 from labelled seeds are an old idea of image segmentation (Bai and Sapiro, A geodesic framework for fast
-interactive image and video segmentation and matting, ICCV 2007); the cost, the smoothing and the choice on
-validation pixels are ours.
+interactive image and video segmentation and matting, ICCV 2007); the cost, the smoothing and the choice by
+cross-validation on the training pixels are ours.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -22,25 +23,27 @@ from hsilib.data.splits import Split
 from hsilib.data.standardize import Standardizer
 from hsilib.errors import InputError
 from hsilib.method import Method, one_hot
+from onepercent.peers.classical.cross_validation import choose_setting
 from onepercent.peers.classical.superpixels import fit_components, neighbours, segment_means, superpixels
 
 
 @dataclass(frozen=True)
 class Geodesic1NNOptions:
-    """Settings of `Geodesic1NN`: a grid, of which the validation pixels choose one pair.
+    """Settings of `Geodesic1NN`: a grid, of which cross-validation on the training pixels chooses one pair.
 
     Attributes
     ----------
     pixels_per_segment : mean sizes of the superpixels over which spectra are averaged first; 1 leaves them as
-        they are.
+        they are. Like the contrasts they grow by factors of about three, over all that could make sense.
     contrasts : how many pixels' length a step costs more whose spectrum changes by one standard deviation of
         the scene, in the root mean square over the bands.
     """
 
-    pixels_per_segment: tuple[int, ...] = (1, 10, 25, 50, 100)
-    contrasts: tuple[float, ...] = (3.0, 10.0, 30.0, 100.0)
-    kind: ClassVar[str] = "Geodesic1NNOptions"
+    pixels_per_segment: tuple[int, ...] = (1, 3, 10, 30, 100)
+    contrasts: tuple[float, ...] = (1.0, 3.0, 10.0, 30.0, 100.0)
+    kind: ClassVar[str] = "geodesic-1nn, cross-validated"
     uses_spectra: ClassVar[bool] = True
+    uses_validation: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if not self.pixels_per_segment or min(self.pixels_per_segment) < 1:
@@ -65,44 +68,51 @@ class Geodesic1NN(Method):
         self.options = options
 
     def fit(self, scene: Scene, split: Split, generator: torch.Generator) -> None:
-        """Try every pair of the grid; keep the one most right on the validation pixels, the first of equals."""
-        spectra = Standardizer.fit(scene.cube).apply(scene.cube)
-        components = fit_components(scene.cube, 3).apply(scene.cube)
-        labels = np.zeros(scene.shape, dtype=np.int64)
-        labels.ravel()[split.train] = split.train_labels
-        self.validation_accuracy: dict[str, float] = {}
-        best = -1.0
-        for size in self.options.pixels_per_segment:
-            smoothed = spectra
-            if size > 1:
-                segments = superpixels(components, size)
-                smoothed = segment_means(spectra, segments)[segments].astype(np.float32)
-            for contrast in self.options.contrasts:
-                _, _, sources = dijkstra(
-                    step_costs(smoothed, contrast),
-                    directed=False,
-                    indices=split.train,
-                    min_only=True,
-                    return_predecessors=True,
-                )
-                class_map = labels.ravel()[sources]
-                right = class_map[split.val] == split.val_labels
-                accuracy = float(right.mean()) if right.size else 0.0
-                self.validation_accuracy[f"{size}, {contrast:g}"] = accuracy
-                if accuracy > best:
-                    best, self.chosen, self._class_map = accuracy, (size, contrast), class_map.reshape(scene.shape)
+        """Choose a pair of the grid, then label the scene with it from all training pixels."""
+        seed = int(torch.randint(2**31 - 1, (), generator=generator))
+        graphs = {
+            (size, contrast): step_costs(smoothed, contrast)
+            for size, smoothed in smoothed_spectra(scene, self.options.pixels_per_segment)
+            for contrast in self.options.contrasts
+        }
+
+        def nearest_labels(part: Split, pair: tuple[int, float]) -> NDArray[np.int64]:
+            return labels_along_ways(graphs[pair], part)
+
+        self.chosen, self.accuracy = choose_setting(nearest_labels, graphs, split, seed)
+        self._class_map = nearest_labels(split, self.chosen).reshape(scene.shape)
 
     def predict_proba(self, scene: Scene) -> NDArray[np.float32]:
         """(H, W, K), 1 for the nearest label. Good for the scene it was fitted on only."""
         return one_hot(self._class_map, scene.n_classes)
 
     def details(self) -> dict[str, Any]:
-        """The pair chosen and the validation accuracy of each, by "pixels per segment, contrast"."""
+        """The pair chosen and the cross-validated accuracy of each, by "pixels per segment, contrast"."""
         size, contrast = self.chosen
         return {
             "chosen": {"pixels_per_segment": size, "contrast": contrast},
-            "validation_accuracy": self.validation_accuracy,
+            "cross_validated_accuracy": {f"{size}, {contrast:g}": a for (size, contrast), a in self.accuracy.items()},
         }
+
+
+def smoothed_spectra(scene: Scene, sizes: tuple[int, ...]) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """For each size, (H, W, S) standardised spectra averaged over superpixels of that size; 1 leaves them."""
+    spectra = Standardizer.fit(scene.cube).apply(scene.cube)
+    components = fit_components(scene.cube, 3).apply(scene.cube)
+    for size in sizes:
+        if size == 1:
+            yield size, spectra
+        else:
+            segments = superpixels(components, size)
+            yield size, segment_means(spectra, segments)[segments].astype(np.float32)
+
+
+def labels_along_ways(graph: csr_matrix, split: Split) -> NDArray[np.int64]:
+    """(H · W,) the label of the training pixel that is nearest along the graph."""
+    labels = np.zeros(graph.shape[0], dtype=np.int64)
+    labels[split.train] = split.train_labels
+    _, _, sources = dijkstra(graph, directed=False, indices=split.train, min_only=True, return_predecessors=True)
+    return labels[sources]
 
 
 def step_costs(spectra: NDArray[np.float32], contrast: float) -> csr_matrix:

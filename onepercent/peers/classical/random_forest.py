@@ -25,6 +25,7 @@ class RandomForestOptions:
     trees: int = 500
     kind: ClassVar[str] = "RandomForestOptions"
     uses_spectra: ClassVar[bool] = True
+    uses_validation: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         check_numbers("random-forest: ", least=1, whole=True, trees=self.trees)

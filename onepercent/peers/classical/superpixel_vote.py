@@ -1,6 +1,7 @@
 """`superpixel-vote`: cut the scene into superpixels, let the training pixels in each one vote. No classifier.
 
-The spectra decide only where the borders run. The size of the superpixels is chosen on validation.
+The spectra decide only where the borders run. The size of the superpixels is chosen by
+cross-validation on the training pixels.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from hsilib.data.scene import Scene
 from hsilib.data.splits import Split
 from hsilib.errors import InputError
 from hsilib.method import Method, one_hot
+from onepercent.peers.classical.cross_validation import choose_setting
 from onepercent.peers.classical.superpixels import COMPACTNESS, fit_components, segment_means, superpixels
 
 
@@ -34,8 +36,9 @@ class SuperpixelVoteOptions:
     pixels_per_segment: tuple[int, ...] = (25, 50, 100, 200, 400)
     n_components: int = 3
     compactness: float = COMPACTNESS
-    kind: ClassVar[str] = "SuperpixelVoteOptions"
+    kind: ClassVar[str] = "superpixel-vote, cross-validated"
     uses_spectra: ClassVar[bool] = True
+    uses_validation: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if not self.pixels_per_segment or min(self.pixels_per_segment) < 1 or self.n_components < 1:
@@ -56,32 +59,32 @@ class SuperpixelVote(Method):
         self.options = options
 
     def fit(self, scene: Scene, split: Split, generator: torch.Generator) -> None:
-        """Try every size; keep the one most right on the validation pixels, the smallest of equals."""
+        """Choose a size, the smallest of equals, then let all training pixels vote."""
+        seed = int(torch.randint(2**31 - 1, (), generator=generator))
         image = fit_components(scene.cube, self.options.n_components).apply(scene.cube)
-        self.validation_accuracy: dict[int, float] = {}
-        best = -1.0
-        for size in sorted(self.options.pixels_per_segment):
-            class_map = self._vote(image, scene, split, size)
-            right = class_map.ravel()[split.val] == split.val_labels
-            accuracy = float(right.mean()) if right.size else 0.0
-            self.validation_accuracy[size] = accuracy
-            if accuracy > best:
-                best, self.chosen_size, self._class_map = accuracy, size, class_map
+        sizes = sorted(self.options.pixels_per_segment)
+        segments = {size: superpixels(image, size, self.options.compactness) for size in sizes}
 
-    def _vote(self, image: NDArray[np.float32], scene: Scene, split: Split, size: int) -> NDArray[np.int64]:
-        segments = superpixels(image, size, self.options.compactness)
-        votes = np.zeros((segments.max() + 1, scene.n_classes), dtype=np.int64)
-        np.add.at(votes, (segments.ravel()[split.train], split.train_labels - 1), 1)
-        winner = votes.argmax(axis=1) + 1
-        centres = segment_means(np.moveaxis(np.indices(scene.shape), 0, -1), segments)
-        tree = scipy.spatial.KDTree(np.column_stack(np.unravel_index(split.train, scene.shape)))
-        _, nearest = tree.query(centres)
-        return np.where(votes.sum(axis=1) > 0, winner, split.train_labels[nearest])[segments]
+        def winners(part: Split, size: int) -> NDArray[np.int64]:
+            return vote(segments[size], part, scene.n_classes)
+
+        self.chosen_size, self.accuracy = choose_setting(winners, sizes, split, seed)
+        self._class_map = winners(split, self.chosen_size)
 
     def predict_proba(self, scene: Scene) -> NDArray[np.float32]:
         """(H, W, K), 1 for the superpixel's label. Good for the scene it was fitted on only."""
         return one_hot(self._class_map, scene.n_classes)
 
     def details(self) -> dict[str, Any]:
-        """The size chosen and each size's validation accuracy."""
-        return {"chosen_pixels_per_segment": self.chosen_size, "validation_accuracy": self.validation_accuracy}
+        """The size chosen and each size's cross-validated accuracy."""
+        return {"chosen_pixels_per_segment": self.chosen_size, "cross_validated_accuracy": self.accuracy}
+
+
+def vote(segments: NDArray[np.int64], split: Split, n_classes: int) -> NDArray[np.int64]:
+    """(H, W) the label that most training pixels of each superpixel have; without any, of the one nearest to it."""
+    votes = np.zeros((segments.max() + 1, n_classes), dtype=np.int64)
+    np.add.at(votes, (segments.ravel()[split.train], split.train_labels - 1), 1)
+    centres = segment_means(np.moveaxis(np.indices(segments.shape), 0, -1), segments)
+    tree = scipy.spatial.KDTree(np.column_stack(np.unravel_index(split.train, segments.shape)))
+    _, nearest = tree.query(centres)
+    return np.where(votes.sum(axis=1) > 0, votes.argmax(axis=1) + 1, split.train_labels[nearest])[segments]

@@ -39,6 +39,7 @@ class SvmOptions:
     folds: int = 3
     kind: ClassVar[str] = "SvmOptions"
     uses_spectra: ClassVar[bool] = True
+    uses_validation: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         values = (*self.costs, *self.gammas)

@@ -78,7 +78,8 @@ def fit_whole_image(
             state.history.train_loss.append(float(loss.detach()))
             if state.diverged():
                 break
-            if len(split.val) and (state.epoch % options.validate_every == 0 or state.epoch == options.epochs):
+            validating = options.choose == "validation" and len(split.val)
+            if validating and (state.epoch % options.validate_every == 0 or state.epoch == options.epochs):
                 model.eval()
                 with torch.inference_mode():
                     logits = pixel_logits(model, image, split, val_pixels)

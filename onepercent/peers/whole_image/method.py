@@ -44,6 +44,11 @@ class WholeImageOptions:
         if network_class(self.network).takes_patches:
             raise InputError(f"network {self.network} takes patches, not whole images; start from its own recipe.")
 
+    @property
+    def uses_validation(self) -> bool:
+        """Whether it keeps the best validation epoch."""
+        return self.fit.choose == "validation"
+
     def build(self, device: torch.device) -> WholeImageMethod:
         """A method that is not fitted yet."""
         return WholeImageMethod(self, device)

@@ -20,6 +20,7 @@ class WholeImageFitOptions:
     optimizer, schedule, learning_rate, weight_decay : as in `FitOptions`.
     sampling, per_class : which training pixels a step counts, see `onepercent.peers.whole_image.pixel_sampling`.
     class_weights : weigh classes by the effective number of their training pixels.
+    choose : as in `FitOptions`.
     validate_every : steps between looks at the validation pixels, each of which is a pass over the image.
     """
 
@@ -32,6 +33,7 @@ class WholeImageFitOptions:
     per_class: int = 10
     class_weights: bool = False
     validate_every: int = 10
+    choose: str = "validation"
 
     def __post_init__(self) -> None:
         self.for_optimizer()  # complains about what it shares with FitOptions
@@ -48,4 +50,5 @@ class WholeImageFitOptions:
             learning_rate=self.learning_rate,
             weight_decay=self.weight_decay,
             warmup_epochs=0,
+            choose=self.choose,
         )

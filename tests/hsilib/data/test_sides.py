@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hsilib.data.load import load_scene
 from hsilib.data.scene import Scene
-from hsilib.data.sides import FOLD_BLOCK, block_numbers, field_sides, fold_sides, near
+from hsilib.data.sides import block_numbers, field_sides, fold_sides, near
 from hsilib.data.splits import make_split, make_splits
 from hsilib.errors import InputError
 from tests.helpers import scene_of
@@ -74,9 +74,10 @@ def test_each_pixel_is_tested_in_one_fold_far_from_its_training_side(seed: int, 
     shape = (100, 75)
     sides = fold_sides(shape, n_folds, buffer, np.random.default_rng(seed))
     assert np.array_equal(sum(side.test.astype(int) for side in sides), np.ones(shape))
-    blocks = block_numbers(shape, FOLD_BLOCK)
+    blocks = block_numbers(shape, 2 * buffer + 1)
+    share = (blocks.max() + 1) // n_folds
     for train, test in sides:
-        assert len(np.unique(blocks[test])) in (20 // n_folds, 20 // n_folds + 1), "5 × 4 blocks in equal parts"
+        assert len(np.unique(blocks[test])) in (share, share + 1), "blocks are dealt out evenly"
         assert np.array_equal(train, ~near(test, buffer))
 
 
