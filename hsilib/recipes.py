@@ -1,11 +1,11 @@
 """Recipes: methods with their settings, by name. Here are those of the dual-branch model.
 
-`onepercent.recipes` adds the rules, classical classifiers and networks that it is measured against.
+`onepercent.recipes` adds the rules, classical classifiers, networks and pre-training that it is measured against.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from hsilib.config import Config
 from hsilib.errors import InputError, unknown_name
@@ -92,13 +92,6 @@ register_recipes(
         "the dual-branch model with turned patches, 150 short epochs, no pre-training: the method's core",
         "1 min for 1 % of Indian Pines, at most 3 min for more labels",
         dagger=f"epochs and learning rate, chosen on validation pixels of four seeds of Indian Pines; {POOLING}",
-    ),
-    Recipe(
-        "cmtssl",
-        replace(PAPER, pretrain=PretrainOptions(cmtssl=True), fit=replace(PAPER.fit, choose="last")),
-        "the recipe `paper` with CMTSSL in place of both pre-training stages",
-        "8 min for 1 % of Indian Pines",
-        dagger=POOLING,
     ),
 )
 

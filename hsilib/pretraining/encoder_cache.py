@@ -30,12 +30,12 @@ class StageReport:
 
     Attributes
     ----------
-    stage : ``rm-ssl``, ``mr-ssl`` or ``cmtssl``.
+    stage : its name, ``rm-ssl`` for one.
     seconds : what it cost when it was computed.
     from_cache : it was not computed now.
     loss : mean loss of each epoch.
     held_out : what it reaches on pixels that it was not trained on. RM-SSL: ``rotation_accuracy``; MR-SSL:
-        ``masked_rmse`` and ``band_mean_rmse``; CMTSSL: the share of jigsaws solved.
+        ``masked_rmse`` and ``band_mean_rmse``.
     """
 
     stage: str

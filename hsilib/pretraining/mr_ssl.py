@@ -27,6 +27,7 @@ from hsilib.errors import InputError
 from hsilib.model.attention import Pointwise
 from hsilib.model.dual_branch import SpectralEncoder
 from hsilib.model.network import Network
+from hsilib.pretraining.pretext import Pretext
 
 MASKED_SHARE = (0.2, 0.4)
 BLOCKWISE = 0.5  # share of the samples
@@ -76,7 +77,7 @@ def reconstruction_loss(predicted: torch.Tensor, target: torch.Tensor) -> torch.
     return mse_loss(predicted, target) + L1_FACTOR * l1_loss(predicted, target)
 
 
-class MaskedPretext(nn.Module):
+class MaskedPretext(Pretext):
     """The spectral encoder with a head that gives spectra back: 1 × 1 convolution, sigmoid.
 
     Parameters
@@ -91,10 +92,11 @@ class MaskedPretext(nn.Module):
     """
 
     stage: ClassVar[str] = "mr-ssl"
+    encoder: SpectralEncoder
 
     def __init__(self, model: Network, sampler: PatchSampler, window: int = WINDOW) -> None:
-        super().__init__()
-        self.encoder, self.sampler, self.standardize = self.encoder_of(model), sampler, model.standardize
+        super().__init__(model, sampler)
+        self.standardize = model.standardize
         self.head = nn.Sequential(Pointwise(self.encoder.width, model.n_bands), nn.Sigmoid()).to(sampler.device)
         self.window = window
         self.n_bands, self.band_mean = model.n_bands, model.band_mean
@@ -124,17 +126,13 @@ class MaskedPretext(nn.Module):
         """(N, S, w, w) raw spectra around ``pixels`` (N,)."""
         return self.sampler(pixels, self.window)
 
-    def loss(self, pixels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """`reconstruction_loss` over all bands of the windows around ``pixels`` (N,), each with its own mask."""
-        return self.batch_loss(*self.draw_batch(pixels, generator))
-
     def draw_batch(self, pixels: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         """Raw windows (N, S, w, w) around ``pixels`` (N,) and their masks (N, S)."""
         spectra = self.windows(pixels)
         return spectra, draw_masks(len(pixels), self.n_bands, generator).to(spectra.device)
 
     def batch_loss(self, spectra: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
-        """The loss of what `draw_batch` gave."""
+        """`reconstruction_loss`, over all bands, of what `draw_batch` gave."""
         return reconstruction_loss(self(spectra, masks), self.scaled(spectra))
 
     @torch.inference_mode()

@@ -16,18 +16,44 @@ import torch
 from hsilib.checks import check_numbers
 from hsilib.data.patches import PatchSampler
 from hsilib.data.splits import Split
+from hsilib.errors import InputError
 from hsilib.files import ensure_writable
 from hsilib.model.network import Network
-from hsilib.pretraining.cmtssl import JigsawPretext, easiest
 from hsilib.pretraining.encoder_cache import StageReport, encoder_key, load_encoder, save_encoder
 from hsilib.pretraining.mr_ssl import MaskedPretext
+from hsilib.pretraining.pretext import Pretext
 from hsilib.pretraining.rm_ssl import RotationPretext
 from hsilib.pretraining.samples import draw_samples
 from hsilib.progress import progress
 from hsilib.training.device import autocast, gradient_scaler, own_randomness
 
-Pretext = RotationPretext | MaskedPretext | JigsawPretext
-PRETEXTS: dict[str, type[Pretext]] = {"rm-ssl": RotationPretext, "mr-ssl": MaskedPretext, "cmtssl": JigsawPretext}
+# `onepercent.peers` adds CMTSSL when it is imported.
+PRETEXTS: dict[str, type[Pretext]] = {RotationPretext.stage: RotationPretext, MaskedPretext.stage: MaskedPretext}
+
+
+def register_pretext(pretext: type[Pretext]) -> None:
+    """Make a self-supervised stage known under its ``stage``.
+
+    Raises
+    ------
+    ValueError : another one has that name.
+    """
+    if PRETEXTS.setdefault(pretext.stage, pretext) is not pretext:
+        raise ValueError(f"there are two stages called {pretext.stage}.")
+
+
+def pretext_class(stage: str) -> type[Pretext]:
+    """The registered pretext of that stage.
+
+    Raises
+    ------
+    InputError : it is not registered.
+    """
+    if stage not in PRETEXTS:
+        raise InputError(
+            f"no pre-training stage {stage!r} is registered; cmtssl is known after `import onepercent.peers`."
+        )
+    return PRETEXTS[stage]
 
 
 @dataclass(frozen=True)
@@ -38,7 +64,7 @@ class PretrainOptions:
     ----------
     rm_ssl : rotation–mirror stage for the spatial encoder.
     mr_ssl : masked reconstruction stage for the spectral encoder.
-    cmtssl : masked modelling and jigsaws for both encoders, an alternative to the two.
+    cmtssl : masked modelling and jigsaws for both encoders, an alternative to the two; with `onepercent.peers` only.
     epochs, batch_size : passes over a stage's samples, samples a batch (at least). The batch size is ours.
     rm_learning_rate, mr_learning_rate, cmtssl_learning_rate : constant. The last one is ours.
     weight_decay : AdamW's.
@@ -93,12 +119,12 @@ def pretrain(
 
     Raises
     ------
-    InputError : a stage is on whose encoder the network does not have.
+    InputError : a stage is on that is not registered, or whose encoder the network does not have.
     """
     if options.stages and cache:
         ensure_writable(cache)
     for name in options.stages:
-        PRETEXTS[name].encoder_of(model)  # complain before the first stage, not after it
+        pretext_class(name).encoder_of(model)  # complain before the first stage, not after it
     reports = []
     for name, learning_rate in options.stages.items():
         started = time.perf_counter()
@@ -116,7 +142,7 @@ class Stage:
 
     Parameters
     ----------
-    name : of ``PRETEXTS``; the rest is as for `pretrain`.
+    name : of a registered stage; the rest is as for `pretrain`.
 
     Attributes
     ----------
@@ -130,7 +156,7 @@ class Stage:
         self.generator = torch.Generator().manual_seed(own_seed)
         self.samples, self.held_out = (pixels.to(sampler.device) for pixels in draw_samples(split, self.generator))
         with own_randomness(own_seed, sampler.device):  # for the weights of the head
-            self.pretext = PRETEXTS[name](model, sampler)
+            self.pretext = pretext_class(name)(model, sampler)
         self._model, self._seed = model, seed
         self._path: Path | None = None
 
@@ -172,8 +198,8 @@ def train_stage(
 
     Parameters
     ----------
-    samples : (N,) flat indices of pixels, on the sampler's device. Each epoch visits each once; CMTSSL's early
-        epochs visit the easiest ones only.
+    samples : (N,) flat indices of pixels, on the sampler's device. Each epoch visits each once, unless
+        the pretext's `samples_in` says otherwise.
     generator : a CPU generator; draws their order, and what the pretext draws.
 
     Returns
@@ -183,12 +209,11 @@ def train_stage(
     optimizer = torch.optim.AdamW(pretext.parameters(), lr=learning_rate, weight_decay=options.weight_decay, fused=True)
     scaler = gradient_scaler(samples.device)
     losses = []
-    if isinstance(pretext, JigsawPretext):
-        samples = pretext.order_samples(samples)
+    samples = pretext.order_samples(samples)
     pretext.train()
     with progress(options.epochs, pretext.stage, "epoch") as bar:
         for epoch in range(options.epochs):
-            n = easiest(len(samples), epoch, options.epochs) if isinstance(pretext, JigsawPretext) else len(samples)
+            n = pretext.samples_in(epoch, options.epochs, len(samples))
             order = torch.randperm(n, generator=generator).to(samples.device)
             total = torch.zeros((), device=samples.device)
             # Batches of equal size, give or take one, so that the last one is not a single sample.

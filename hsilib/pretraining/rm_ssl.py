@@ -20,6 +20,7 @@ from hsilib.data.patches import PatchSampler
 from hsilib.errors import InputError
 from hsilib.model.dual_branch import SpatialEncoder
 from hsilib.model.network import Network
+from hsilib.pretraining.pretext import Pretext
 from hsilib.training.augment import AugmentOptions, augment, draw_augmentation, orient
 
 N_ROTATIONS = 4
@@ -44,7 +45,7 @@ def rotation_orientations(rotations: torch.Tensor, mirrored: torch.Tensor) -> to
     return torch.where(mirrored, N_ROTATIONS + (-rotations) % N_ROTATIONS, rotations)
 
 
-class RotationPretext(nn.Module):
+class RotationPretext(Pretext):
     """The spatial encoder with a head for four rotations: average pooling, flatten, linear.
 
     The encoder's output for a patch is one vector of means over the patch, so the pooling of the head
@@ -61,10 +62,11 @@ class RotationPretext(nn.Module):
     """
 
     stage: ClassVar[str] = "rm-ssl"
+    encoder: SpatialEncoder
 
     def __init__(self, model: Network, sampler: PatchSampler) -> None:
-        super().__init__()
-        self.encoder, self.sampler, self.prepare = self.encoder_of(model), sampler, model.prepare
+        super().__init__(model, sampler)
+        self.prepare = model.prepare
         self.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(self.encoder.width, N_ROTATIONS))
         self.head.to(sampler.device)
 
@@ -80,10 +82,6 @@ class RotationPretext(nn.Module):
         """(N, S, P, P) raw values → logits (N, 4) of 0°, 90°, 180° and 270°, counter-clockwise."""
         return self.head(self.encoder(self.prepare(patches)))
 
-    def loss(self, pixels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """Cross-entropy with label smoothing over the patches around ``pixels`` (N,), each augmented and turned."""
-        return self.batch_loss(*self.draw_batch(pixels, generator))
-
     def draw_batch(self, pixels: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
         """Patches (N, S, P, P) around ``pixels`` (N,), augmented and turned, and by how many quarters (N,)."""
         n = len(pixels)
@@ -95,7 +93,7 @@ class RotationPretext(nn.Module):
         return patches, rotations.to(patches.device)
 
     def batch_loss(self, patches: torch.Tensor, rotations: torch.Tensor) -> torch.Tensor:
-        """The loss of what `draw_batch` gave."""
+        """Cross-entropy, with label smoothing, of what `draw_batch` gave."""
         return cross_entropy(self(patches), rotations, label_smoothing=LABEL_SMOOTHING)
 
     @torch.inference_mode()

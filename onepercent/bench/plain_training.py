@@ -20,7 +20,8 @@ from hsilib.data.patches import PatchSampler
 from hsilib.data.splits import Split
 from hsilib.model.network import Network
 from hsilib.pretraining.mr_ssl import MaskedPretext, draw_masks
-from hsilib.pretraining.pretrain import Pretext, PretrainOptions
+from hsilib.pretraining.pretext import Pretext
+from hsilib.pretraining.pretrain import PretrainOptions
 from hsilib.pretraining.rm_ssl import AUGMENTATIONS, MIRRORED, N_ROTATIONS
 from hsilib.training.augment import AugmentOptions, smoothing_matrices
 from hsilib.training.device import autocast, gradient_scaler

@@ -13,7 +13,7 @@ from hsilib.data.splits import Split
 from hsilib.files import ensure_writable
 from hsilib.model.network import Network
 from hsilib.pretraining.encoder_cache import StageReport
-from hsilib.pretraining.pretrain import PRETEXTS, PretrainOptions, Stage
+from hsilib.pretraining.pretrain import PretrainOptions, Stage, pretext_class
 from hsilib.progress import progress
 from hsilib.training.device import autocast, gradient_scaler
 from onepercent.many_seeds.stack import Stack
@@ -41,12 +41,12 @@ def pretrain_stacked(
 
     Raises
     ------
-    InputError : a stage is on whose encoder the network does not have.
+    InputError : a stage is on that is not registered, or whose encoder the network does not have.
     """
     if options.stages and cache:
         ensure_writable(cache)
     for name in options.stages:
-        PRETEXTS[name].encoder_of(models[0])
+        pretext_class(name).encoder_of(models[0])
     reports: list[list[StageReport]] = [[] for _ in models]
     for name, learning_rate in options.stages.items():
         started = time.perf_counter()

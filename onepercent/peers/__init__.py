@@ -1,6 +1,11 @@
-"""Methods that the dual-branch model is measured against, one a file; importing this registers their networks."""
+"""Methods that the dual-branch model is measured against, one a file.
 
+Importing this registers their networks, and CMTSSL as a stage of pre-training.
+"""
+
+from hsilib.pretraining.pretrain import register_pretext
 from hsilib.registry import register_network
+from onepercent.peers.cmtssl import JigsawPretext
 from onepercent.peers.networks.a2s2k_resnet import A2S2KResNet
 from onepercent.peers.networks.cnn_1d import Cnn1d
 from onepercent.peers.networks.cnn_2d import Cnn2d
@@ -26,3 +31,4 @@ WHOLE_IMAGE_NETWORKS = (FreeNet, CEGCN, SSDGL)
 
 for network in (*PATCH_NETWORKS, *WHOLE_IMAGE_NETWORKS):
     register_network(network)
+register_pretext(JigsawPretext)

@@ -2,9 +2,9 @@
 
 from hsilib.recipes import RECIPES, Recipe, recipe, register_recipes
 from onepercent import peers as peers
-from onepercent.recipes import classical, convolutional, probe, sequence, whole_image
+from onepercent.recipes import classical, convolutional, pretraining, probe, sequence, whole_image
 
-for group in (probe, classical, convolutional, sequence, whole_image):
+for group in (pretraining, probe, classical, convolutional, sequence, whole_image):
     register_recipes(*group.RECIPES)
 
 __all__ = ["RECIPES", "Recipe", "recipe"]

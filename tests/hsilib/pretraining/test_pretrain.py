@@ -19,7 +19,8 @@ from hsilib.model.network import Network
 from hsilib.pretraining import pretrain as pretrain_module
 from hsilib.pretraining.encoder_cache import StageReport
 from hsilib.pretraining.mr_ssl import MaskedPretext
-from hsilib.pretraining.pretrain import PretrainOptions, pretrain, train_stage
+from hsilib.pretraining.pretext import Pretext
+from hsilib.pretraining.pretrain import PRETEXTS, PretrainOptions, pretrain, register_pretext, train_stage
 from hsilib.pretraining.rm_ssl import RotationPretext
 from hsilib.pretraining.samples import draw_samples, sample_count
 from hsilib.registry import create_model
@@ -264,6 +265,27 @@ def test_a_network_without_the_encoder_is_refused_before_any_stage_runs(
     sampler = PatchSampler(tiny.cube, 5, CPU)
     with pytest.raises(InputError, match=rf"'shapes'.*pretrain\.{stage}=False"):
         pretrain(model, sampler, make_split(tiny, "count:5", 0), BOTH, 0)
+
+
+def test_a_stage_that_is_not_registered_is_refused_first(tiny: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(PRETEXTS, "cmtssl", raising=False)
+    monkeypatch.setattr(pretrain_module, "train_stage", lambda *_: pytest.fail("a stage ran"))
+    with pytest.raises(InputError, match=r"'cmtssl'.*known after `import onepercent\.peers`"):
+        pretrained(tiny, replace(BOTH, cmtssl=True))
+
+
+def test_two_stages_of_one_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Other(Pretext):
+        stage = "rm-ssl"
+
+    register_pretext(RotationPretext)  # once more is no clash
+    with pytest.raises(ValueError, match="two stages called rm-ssl"):
+        register_pretext(Other)
+    assert PRETEXTS["rm-ssl"] is RotationPretext
+    Other.stage = "other"
+    monkeypatch.setattr(pretrain_module, "PRETEXTS", dict(PRETEXTS))
+    register_pretext(Other)
+    assert pretrain_module.pretext_class("other") is Other
 
 
 # --- the cache

@@ -1,4 +1,4 @@
-"""CMTSSL (description, C): masked modelling and two jigsaws at once, from easy to hard samples.
+"""CMTSSL: masked modelling and two jigsaws at once, from easy to hard samples.
 
 After Carlesso et al., "Curriculum Multi-Task Self-Supervision Improves Lightweight Architectures for Onboard
 Satellite Hyperspectral Image Segmentation" (2025), as an alternative to RM-SSL and MR-SSL for the dual-branch
@@ -31,6 +31,7 @@ from hsilib.data.patches import PatchSampler
 from hsilib.errors import InputError
 from hsilib.model.dual_branch import SpatialEncoder, SpectralEncoder
 from hsilib.model.network import Network
+from hsilib.pretraining.pretext import Pretext
 
 SIDE = 3  # pieces on a side
 RUNS = 4  # of bands
@@ -70,7 +71,7 @@ class Encoders(nn.Module):
         self.spectral, self.spatial = spectral, spatial
 
 
-class JigsawPretext(nn.Module):
+class JigsawPretext(Pretext):
     """Both encoders with a head for each task.
 
     Parameters
@@ -84,10 +85,11 @@ class JigsawPretext(nn.Module):
     """
 
     stage: ClassVar[str] = "cmtssl"
+    encoder: Encoders
 
     def __init__(self, model: Network, sampler: PatchSampler) -> None:
-        super().__init__()
-        self.encoder, self.sampler, self.standardize = self.encoder_of(model), sampler, model.standardize
+        super().__init__(model, sampler)
+        self.standardize = model.standardize
         spectral, spatial = self.encoder.spectral, self.encoder.spatial
         self.piece, self.n_bands = model.patch_size // SIDE, model.n_bands
         self.spatial_head = nn.Linear(SIDE**2 * spatial.width, N_ORDERS)
@@ -114,6 +116,11 @@ class JigsawPretext(nn.Module):
         values = torch.cat([texture(self.standardize(self.sampler(batch))) for batch in samples.split(256)])
         return samples[values.argsort()]
 
+    def samples_in(self, epoch: int, epochs: int, n: int) -> int:
+        """A third of the samples, growing to all of them by the middle of the epochs."""
+        share = FIRST_SHARE + (1 - FIRST_SHARE) * min(1.0, 2 * epoch / epochs)
+        return max(1, min(n, round(share * n)))
+
     def draw_batch(self, pixels: torch.Tensor, generator: torch.Generator) -> tuple[torch.Tensor, ...]:
         """Standardised patches (N, S, P, P) around ``pixels`` (N,) and, for each, the orders and what is masked."""
         n, device = len(pixels), pixels.device
@@ -128,7 +135,7 @@ class JigsawPretext(nn.Module):
         masked_run: torch.Tensor,
         masked_piece: torch.Tensor,
     ) -> torch.Tensor:
-        """The loss of what `draw_batch` gave."""
+        """All three tasks together, on what `draw_batch` gave."""
         jigsaws = [
             cross_entropy(self.spatial_logits(self.shuffled_pieces(patches, spatial_order)), spatial_order),
             cross_entropy(self.spectral_logits(self.shuffled_runs(patches, spectral_order)), spectral_order),
@@ -137,10 +144,6 @@ class JigsawPretext(nn.Module):
         error = (self.fill(patches.masked_fill(mask, 0.0)) - self._inner(patches)).square()
         inner_mask = self._inner(mask).expand_as(error)
         return (error * inner_mask).sum() / inner_mask.sum() + sum(jigsaws) / math.log(N_ORDERS)
-
-    def loss(self, pixels: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """All three tasks on the patches around ``pixels`` (N,)."""
-        return self.batch_loss(*self.draw_batch(pixels, generator))
 
     def shuffled_pieces(self, patches: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
         """Lay the pieces of (N, S, P, P) down anew: place j gets piece ``SPATIAL_ORDERS[order][j]``.
@@ -213,9 +216,3 @@ def texture(patches: torch.Tensor) -> torch.Tensor:
     """(N,) mean absolute step between neighbouring pixels of (N, S, P, P)."""
     steps = [(patches[:, :, 1:] - patches[:, :, :-1]), (patches[:, :, :, 1:] - patches[:, :, :, :-1])]
     return torch.stack([step.abs().mean(dim=(1, 2, 3)) for step in steps]).mean(dim=0)
-
-
-def easiest(n: int, epoch: int, epochs: int) -> int:
-    """How many of ``n`` ordered samples an epoch, counted from 0, draws from: a third, growing to all by the middle."""
-    share = FIRST_SHARE + (1 - FIRST_SHARE) * min(1.0, 2 * epoch / epochs)
-    return max(1, min(n, round(share * n)))

@@ -16,10 +16,10 @@ from hsilib.data.splits import make_split
 from hsilib.data.standardize import Standardizer
 from hsilib.errors import InputError
 from hsilib.model.network import Network
-from hsilib.pretraining.cmtssl import SPATIAL_ORDERS, SPECTRAL_ORDERS, JigsawPretext, easiest, texture
 from hsilib.pretraining.encoder_cache import StageReport
 from hsilib.pretraining.pretrain import PretrainOptions, pretrain, train_stage
 from hsilib.registry import create_model
+from onepercent.peers.cmtssl import SPATIAL_ORDERS, SPECTRAL_ORDERS, JigsawPretext, texture
 from tests.helpers import SMALL
 
 CPU = torch.device("cpu")
@@ -165,10 +165,11 @@ def test_samples_are_ordered_by_texture() -> None:
 
 
 def test_the_share_grows_from_a_third_to_all() -> None:
-    counts = [easiest(900, epoch, 10) for epoch in range(10)]
+    pretext = a_pretext()
+    counts = [pretext.samples_in(epoch, 10, 900) for epoch in range(10)]
     assert counts[:6] == [300, 420, 540, 660, 780, 900]
     assert counts[5:] == [900] * 5
-    assert easiest(1, 0, 10) == 1
+    assert pretext.samples_in(0, 10, 1) == 1
 
 
 def test_the_share_of_right_answers(monkeypatch: pytest.MonkeyPatch) -> None:
