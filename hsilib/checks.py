@@ -68,15 +68,3 @@ def is_whole(value: object) -> bool:
 def check_at_least(least: int, **sizes: Any) -> None:
     """Complain about a layer without units and the like; see `check_numbers`."""
     check_numbers(least=least, whole=True, **sizes)
-
-
-def check_heads(width: int, heads: int) -> None:
-    """Complain about tokens of ``width`` numbers that cannot be cut into ``heads`` parts of one size.
-
-    Raises
-    ------
-    InputError : either below 1, or a number of heads that does not divide the width.
-    """
-    check_at_least(1, width=width, heads=heads)
-    if width % heads:
-        raise InputError(f"heads is {heads}; expected a number that divides width, which is {width}.")

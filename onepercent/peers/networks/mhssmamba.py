@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from hsilib.checks import check_at_least, check_heads
+from hsilib.checks import check_at_least
+from onepercent.peers.networks.checks import check_heads
 from onepercent.peers.networks.patch_network import PatchNetwork
 from onepercent.peers.networks.selective_scan import SelectiveStateSpace
 from onepercent.peers.networks.spectral_spatial_tokens import SpectralSpatialTokens

@@ -6,7 +6,8 @@ import torch
 from torch import nn
 from torch.nn.functional import avg_pool3d
 
-from hsilib.checks import check_at_least, check_heads, check_numbers
+from hsilib.checks import check_at_least, check_numbers
+from onepercent.peers.networks.checks import check_heads
 from onepercent.peers.networks.patch_network import PatchNetwork
 from onepercent.peers.networks.transformer import EncoderBlock
 

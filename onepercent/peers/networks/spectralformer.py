@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from hsilib.checks import check_at_least, check_heads, check_numbers
+from hsilib.checks import check_at_least, check_numbers
 from hsilib.errors import InputError
+from onepercent.peers.networks.checks import check_heads
 from onepercent.peers.networks.patch_network import PatchNetwork
 from onepercent.peers.networks.transformer import EncoderBlock
 

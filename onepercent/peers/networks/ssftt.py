@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from hsilib.checks import check_at_least, check_heads, check_numbers
+from hsilib.checks import check_at_least, check_numbers
+from onepercent.peers.networks.checks import check_heads
 from onepercent.peers.networks.layers import bands_into_channels
 from onepercent.peers.networks.shared_convolutions import SharedConvolutionNetwork
 from onepercent.peers.networks.transformer import EncoderBlock

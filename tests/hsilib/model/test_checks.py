@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 import onepercent.peers  # noqa: F401 (registers the networks)
-from hsilib.checks import check_at_least, check_heads, check_numbers
+from hsilib.checks import check_at_least, check_numbers
 from hsilib.errors import InputError
 from hsilib.model.network import Network
 from hsilib.registry import NETWORKS, create_model
+from onepercent.peers.networks.checks import check_heads
 
 NONSENSE: dict[type, tuple[Any, ...]] = {int: (0, -1, 2.5, "wide"), float: (1.5, 1.0, -0.1, "much"), tuple: ((), 7)}
 WRONG = [
