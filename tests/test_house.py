@@ -31,7 +31,7 @@ ROOMS = [
     {"pretraining", "inference"},
     {"rasters", "network_method", "config"},
     {"recipes", "experiment"},
-    {"onepercent.peers"},
+    {"onepercent.peers", "onepercent.control_scenes"},
     {"onepercent.recipes"},
     {"onepercent.many_seeds", "onepercent.report"},
     {"onepercent.campaigns"},

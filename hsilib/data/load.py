@@ -26,11 +26,24 @@ from hsilib.data.synthetic import PRESETS, generate_scene
 from hsilib.errors import InputError, unknown_name
 
 GENERATED = {f"synthetic-{name}": options for name, options in PRESETS.items()}
+MADE: dict[str, Callable[[], Scene]] = {}  # scenes that other packages make, see `register_scene`
+
+
+def register_scene(name: str, make: Callable[[], Scene]) -> None:
+    """Let `load_scene` know a scene that ``make`` builds when it is asked for.
+
+    Raises
+    ------
+    ValueError : there is a scene of that name.
+    """
+    if name in scene_names():
+        raise ValueError(f"there are two scenes called {name}.")
+    MADE[name] = make
 
 
 def scene_names() -> list[str]:
-    """Every name that `load_scene` knows: published scenes, then generated ones."""
-    return [*catalog(), *GENERATED]
+    """Every name that `load_scene` knows: published scenes, generated ones, registered ones."""
+    return [*catalog(), *GENERATED, *MADE]
 
 
 def load_scene(name: str, with_cube: bool = True) -> Scene:
@@ -52,6 +65,8 @@ def load_scene(name: str, with_cube: bool = True) -> Scene:
     """
     if name in GENERATED:
         return generate_scene(GENERATED[name], name=name)
+    if name in MADE:
+        return MADE[name]()
     if name in catalog():
         return _load_published(catalog()[name], with_cube)
     if Path(name).is_dir():
@@ -155,7 +170,7 @@ def split_key(text: str) -> tuple[Path, str | None]:
 
 def availability(name: str) -> str:
     """``"yes"``, ``"labels only"`` or ``"no"``: what `load_scene` can load without the network."""
-    if name in GENERATED or catalog()[name].embedded:
+    if name in GENERATED or name in MADE or catalog()[name].embedded:
         return "yes"
     entry = catalog()[name]
     here = [local_copy(part.file) is not None for part in (entry.cube, entry.ground_truth)]
@@ -171,7 +186,7 @@ def fetch(name: str) -> list[Path]:
     """
     if name not in scene_names():
         raise unknown_name("scene", name, scene_names())
-    if name in GENERATED:
+    if name in GENERATED or name in MADE:
         return []
     entry = catalog()[name]
     return [find_file(file) or fetch_file(file, entry) for file in (entry.cube, entry.ground_truth)]

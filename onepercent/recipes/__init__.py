@@ -1,6 +1,7 @@
-"""Recipes of everything that the dual-branch model is measured against; importing this registers them and the peers."""
+"""Recipes of all that the dual-branch model is measured against; importing this registers them and what they need."""
 
 from hsilib.recipes import RECIPES, Recipe, recipe, register_recipes
+from onepercent import control_scenes as control_scenes
 from onepercent import peers as peers
 from onepercent.recipes import classical, convolutional, pretraining, probe, sequence, whole_image
 
