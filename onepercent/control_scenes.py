@@ -49,8 +49,9 @@ def eight_bit_copy() -> Scene:
 def published_in_eight_bits() -> Scene:
     """Each band of the published cube from its 2nd to its 98th percentile in 256 levels."""
     scene = load_scene("indian-pines")
-    low, high = np.percentile(scene.cube, [CLIPPED_PERCENT, 100 - CLIPPED_PERCENT], axis=(0, 1))
-    levels = np.clip((scene.cube - low) / (high - low), 0, 1) * 255
+    values = scene.cube.astype(np.float64)
+    low, high = np.percentile(values, [CLIPPED_PERCENT, 100 - CLIPPED_PERCENT], axis=(0, 1))
+    levels = np.clip((values - low) / (high - low), 0, 1) * 255
     return replace(scene, name="indian-pines-published-8-bit", cube=np.round(levels).astype(np.uint8))
 
 

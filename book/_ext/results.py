@@ -15,14 +15,14 @@ from typing import Any, ClassVar
 
 from docutils import nodes
 from docutils.parsers.rst import directives
-from readme_table import unusual_seeds
+from readme_table import marks, unusual_seeds
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from hsilib.errors import InputError
 from hsilib.records import Record, read_records
 from onepercent.recipes import RECIPES
-from onepercent.report.query import Results, has_recipes_own_settings, run_command
+from onepercent.report.query import Results, has_recipes_own_settings, run_command, split_variant
 from onepercent.report.statistics import STATISTICS
 
 logger = logging.getLogger(__name__)
@@ -83,7 +83,8 @@ class ResultsTable(SphinxDirective):
         results = committed(self.env)
         rows = []
         for name in names:
-            cells: list[nodes.Node] = [nodes.literal(text=name)]
+            signs = nodes.Text(marks(base_of(name)))
+            cells: list[nodes.Node] = [nodes.inline("", "", nodes.literal(text=name), signs)]
             cells += [accuracy_cell(results, scene, split, name, metric) for scene, split in columns]
             rows.append(cells)
         missing = [
@@ -92,11 +93,28 @@ class ResultsTable(SphinxDirective):
             for scene, split in columns
             if not results.cell(scene, split, name)
         ]
-        built: list[nodes.Node] = [table(["recipe", *heads], rows)]
+        built: list[nodes.Node] = [table(["recipe", *heads], rows), *legend([base_of(name) for name in names])]
         if missing:
             built.append(nodes.paragraph(text="To measure what is missing:"))
             built.append(nodes.literal_block(text="\n".join(missing), language="sh"))
         return built
+
+
+def base_of(name: str) -> str:
+    """The recipe of a query's name."""
+    return split_variant(name)[0]
+
+
+def legend(names: list[str]) -> list[nodes.Node]:
+    """What the signs behind these recipes mean."""
+    built: list[nodes.Node] = []
+    daggers = dict.fromkeys(f"{name}: {RECIPES[name].dagger}" for name in names if RECIPES[name].dagger)
+    if daggers:
+        text = f"† set while looking at test pixels, and to be set anew on training pixels: {'; '.join(daggers)}."
+        built.append(nodes.paragraph(text=text))
+    if any("‡" in marks(name) for name in names):
+        built.append(nodes.paragraph(text="‡ sees 1.5 % of the labels: it chooses its epoch by 0.5 %, as described."))
+    return built
 
 
 def accuracy_cell(results: Results, scene: str, split: str, name: str, metric: str) -> nodes.Node:

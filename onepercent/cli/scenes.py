@@ -24,13 +24,17 @@ def add_to(commands: Commands) -> None:
 def show_scenes(options: argparse.Namespace) -> None:
     """Print the catalogue as a table, then what is known to be wrong with a scene."""
     from hsilib.data.catalog import catalog
-    from hsilib.data.load import GENERATED
+    from hsilib.data.load import GENERATED, MADE
+    from onepercent import control_scenes
 
     rows: list[tuple[str, ...]] = [("NAME", "SIZE", "CLASSES", "AT HAND", "WHAT", "LICENCE", "SOURCE")]
     rows += [_scene_row(entry) for entry in catalog().values()]
     for name, scene in GENERATED.items():
         size = f"{scene.rows} × {scene.cols} × {scene.n_bands}"
         rows.append((name, size, str(scene.n_classes), "yes", "generated", "MIT", "hsilib.data.synthetic"))
+    for name in MADE:
+        made = "a control of Indian Pines' damage"
+        rows.append((name, "145 × 145 × 200", "16", "made", made, "as Indian Pines", control_scenes.__name__))
     print(table(rows))
     for entry in catalog().values():
         if entry.damage:
