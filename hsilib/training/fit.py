@@ -34,10 +34,10 @@ def fit(
     checkpoint: Path | None = None,
     schedule: SpectralSchedule | None = None,
 ) -> FitHistory:
-    """Train ``model`` on the training pixels and leave it with the weights of its best validation epoch.
+    """Train ``model`` on the training pixels and leave it with the weights of its last or its best validation epoch.
 
-    The best epoch has the highest validation accuracy; of equals, the lowest validation loss. Without
-    validation pixels it is the last one. Test pixels are never looked at.
+    Which of them says ``options.choose``. The best epoch has the highest validation accuracy; of equals, the lowest
+    validation loss. Without validation pixels it is the last one. Test pixels are never looked at.
 
     Parameters
     ----------
@@ -101,7 +101,8 @@ def fit(
             if checkpoint and (state.epoch % CHECKPOINT_EPOCHS == 0 or state.epoch == options.epochs):
                 state.save(checkpoint, identity)
             last = state.history.train_loss[-1]
-            bar.set_postfix(loss=f"{last:.3f}", val=f"{state.best_score[0]:.3f}", refresh=False)
+            best = {} if state.best_weights is None else {"val": f"{state.best_score[0]:.3f}"}
+            bar.set_postfix(loss=f"{last:.3f}", **best, refresh=False)
             bar.update()
     state.take_best()
     return state.history

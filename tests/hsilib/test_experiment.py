@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from hsilib.config import Config, with_overrides
 from hsilib.data.load import load_scene
 from hsilib.data.scene import Scene
-from hsilib.data.splits import Split, make_split
+from hsilib.data.splits import Split, make_split, make_splits
 from hsilib.errors import InputError
 from hsilib.experiment import run
 from hsilib.method import Method, one_hot
@@ -22,7 +22,7 @@ from hsilib.metrics import metrics_from_confusion
 from hsilib.records import Record
 from hsilib.training import fit as fit_module
 from hsilib.training.device import find_device
-from onepercent.recipes import recipe
+from onepercent.recipes import RECIPES, recipe
 from tests.helpers import scene_of, small
 
 RECIPE_NAMES = ["paper", "quick", "coordinates-1nn", "superpixel-vote", "svm", "random-forest"]
@@ -113,6 +113,7 @@ class SpyOptions:
     """Builds a method that keeps everything it is shown."""
 
     seen: dict[str, Any] = field(default_factory=dict)
+    uses_validation: bool = True
     kind: ClassVar[str] = "SpyOptions"
     uses_spectra: ClassVar[bool] = True
 
@@ -149,6 +150,53 @@ def test_no_method_ever_sees_a_test_label() -> None:
     assert (class_map == 1).all()
     assert record.metrics["overall_accuracy"] == pytest.approx((split.test_labels == 1).mean())
     assert options.seen["draw"] == torch.rand((), generator=torch.Generator().manual_seed(3)).item()
+
+
+def test_a_method_that_does_not_choose_by_validation_never_sees_it() -> None:
+    options = SpyOptions(uses_validation=False)
+    record, _ = run(Config("spy", options, "synthetic-tiny", "percent:0.1", 3, "cpu"))
+    split = make_split(load_scene("synthetic-tiny"), "percent:0.1", 3)
+    shown = options.seen["split"]
+    assert shown.val.size == shown.val_labels.size == 0
+    assert np.array_equal(shown.train, split.train)
+    assert np.array_equal(shown.test, split.test), "the test pixels are the same for all"
+    assert record.split["n_val"] == len(split.val)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_only_these_recipes_see_validation_pixels(name: str) -> None:
+    assert recipe(name).method.uses_validation == (name in ("paper", "probe"))
+
+
+@pytest.mark.parametrize("spec", ["fields:2:1:count:4", "folds:3:2:count:4"])
+def test_folds_are_trained_apart_and_their_confusions_added(spec: str) -> None:
+    scene = load_scene("synthetic-tiny")
+    splits = make_splits(scene, spec, 2)
+    assert len(splits) > 1
+    record, class_map = run(Config("coordinates-1nn", recipe("coordinates-1nn").method, scene.name, spec, 2, "cpu"))
+    confusion = np.zeros((scene.n_classes, scene.n_classes), dtype=int)
+    for split in splits:
+        rule = recipe("coordinates-1nn").method.build(torch.device("cpu"))
+        rule.fit(scene, split, torch.Generator())
+        found = rule.predict_proba(scene).argmax(-1).ravel()[split.test] + 1
+        np.add.at(confusion, (split.test_labels - 1, found - 1), 1)
+        assert np.array_equal(class_map.ravel()[split.test], found), "a pixel's label is that of its own fold"
+    assert record.metrics["confusion"] == confusion.tolist()
+    assert record.split["n_folds"] == len(splits)
+    assert record.split["n_test"] == sum(len(split.test) for split in splits) == confusion.sum()
+    assert record.split["n_train"] == sum(len(split.train) for split in splits)
+    contains = [split.leakage(15)["contains"] * len(split.test) for split in splits]
+    assert record.split["leakage"]["contains"] == pytest.approx(sum(contains) / record.split["n_test"])
+
+
+def test_folds_train_from_fresh_weights_and_no_model_is_saved(tmp_path: Path) -> None:
+    config = small("quick", split="folds:3:2:count:4", workspace=tmp_path / "work")
+    record, _ = run(config)
+    histories = [fold["history"] for fold in record.model["folds"]]
+    assert len({tuple(history["train_loss"]) for history in histories}) == len(histories)
+    assert not list((tmp_path / "work").glob("*.checkpoint"))
+    with pytest.raises(InputError, match=r"trains \d networks; percent:0.01 trains one"):
+        run(replace(config, save=tmp_path / "model.safetensors"))
 
 
 def test_a_rule_without_spectra_runs_where_only_the_labels_are_at_hand() -> None:

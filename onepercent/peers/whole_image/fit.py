@@ -91,7 +91,8 @@ def fit_whole_image(
             if checkpoint and (state.epoch % CHECKPOINT_EPOCHS == 0 or state.epoch == options.epochs):
                 state.save(checkpoint, identity)
             last = state.history.train_loss[-1]
-            bar.set_postfix(loss=f"{last:.3f}", val=f"{state.best_score[0]:.3f}", refresh=False)
+            best = {} if state.best_weights is None else {"val": f"{state.best_score[0]:.3f}"}
+            bar.set_postfix(loss=f"{last:.3f}", **best, refresh=False)
             bar.update()
     state.take_best()
     return state.history

@@ -521,3 +521,17 @@ def test_twenty_patches_are_learned_by_heart() -> None:
     with torch.inference_mode():
         predicted = model(sampler(torch.from_numpy(split.train))).argmax(1).numpy() + 1
     assert np.mean(predicted == split.train_labels) == 1.0
+
+
+def test_the_last_epoch_is_kept_and_no_validation_pixel_looked_at() -> None:
+    scene = separable_scene()
+    split = make_split(scene, "count:6", 0)
+    options = FitOptions(epochs=3, warmup_epochs=1, choose="last")
+    last, _, history = trained(scene, split, options)
+    alone, _, without = trained(scene, split.without_validation(), options)
+    chosen, _, validated = trained(scene, split.without_validation(), replace(options, choose="validation"))
+    assert history.val_accuracy == history.val_loss == []
+    assert history.best_epoch == 3
+    assert history == without == validated
+    assert same_weights(last, alone)
+    assert same_weights(last, chosen)

@@ -76,3 +76,17 @@ def test_a_last_batch_of_one_pixel_is_left_out(n_pixels: int, batch_size: int, b
 def test_an_unknown_name_gets_the_nearest(wrong: dict[str, str]) -> None:
     with pytest.raises(InputError, match=r"did you mean (adam|cosine)"):
         FitOptions(**wrong)  # type: ignore[arg-type]
+
+
+def test_epochs_are_added_for_the_least_number_of_steps() -> None:
+    options = FitOptions(epochs=10, batch_size=16, least_steps=1200)
+    assert options.lengthened(115).epochs == 150, "8 batches an epoch: 7 of 16 and one of 3"
+    assert options.lengthened(54).epochs == 300, "4 batches"
+    assert options.lengthened(113).epochs == 172, "7 batches: the last one would be a single pixel"
+    assert options.lengthened(10_000) == options, "625 batches an epoch: more than enough"
+    assert FitOptions(epochs=10, batch_size=16, least_steps=1200, accumulate=4).lengthened(115).epochs == 600
+
+
+def test_a_choice_that_is_none() -> None:
+    with pytest.raises(InputError, match=r"unknown fit\.choose 'best': .*Valid: last, validation"):
+        FitOptions(choose="best")
