@@ -44,6 +44,10 @@ def with_overrides(config: Config, assignments: list[str]) -> Config:
     InputError : no ``=``, an unknown key, a value of another type.
     """
     method: Any = config.method
+    # Whoever sets the epochs means them: no minimum of steps adds to them.
+    keys = [assignment.partition("=")[0] for assignment in assignments]
+    if "fit.epochs" in keys and "fit.least_steps" not in keys and "fit.least_steps" in settings(method):
+        assignments = [*assignments, "fit.least_steps=0"]
     # The network first: its own arguments are known then, in whatever order they are given.
     for assignment in sorted(assignments, key=lambda text: not text.startswith("network=")):
         key, equals, text = assignment.partition("=")

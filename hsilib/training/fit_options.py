@@ -37,7 +37,8 @@ class FitOptions:
     curriculum_epochs : epochs in which confident samples count more; 0 turns the curriculum off.
     choose : ``validation`` keeps the weights of the best validation epoch; ``last`` those of the last one, without a
         validation pixel, so that the labels are the training pixels alone.
-    least_steps : epochs are added until the optimiser takes so many steps; with few labels an epoch has few.
+    least_steps : epochs are added until the optimiser takes so many steps; with few labels an epoch has few. Setting
+        ``fit.epochs`` with ``--set`` turns it off.
     optimizer, schedule : names of ``OPTIMIZERS`` and ``SCHEDULES``; peers were published with others than ours.
     """
 

@@ -236,3 +236,13 @@ def test_a_switch_changes_one_setting_and_nothing_else(switch: str) -> None:
 def test_every_switch_gives_a_record_of_its_own() -> None:
     methods = [recipe("paper").method, *(changed("paper", switch) for switch in SWITCHES)]
     assert len({record_id(method, "indian-pines", "percent:0.01", 0) for method in methods}) == len(SWITCHES) + 1
+
+
+def test_epochs_that_are_set_are_meant() -> None:
+    plain = recipe("quick").method
+    assert plain.fit.least_steps == 1200
+    few = with_overrides(recipe("quick"), ["fit.epochs=5"]).method
+    assert (few.fit.epochs, few.fit.least_steps) == (5, 0)
+    both = with_overrides(recipe("quick"), ["fit.least_steps=100", "fit.epochs=5"]).method
+    assert (both.fit.epochs, both.fit.least_steps) == (5, 100)
+    assert with_overrides(recipe("freenet"), ["fit.epochs=5"]).method.fit.epochs == 5
