@@ -82,12 +82,12 @@ class SqueezeExcitation(nn.Module):
 
     Parameters
     ----------
-    channels : C, the number of features.
+    channels : C, the number of features. reduction : r, as there.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, reduction: int = REDUCTION) -> None:
         super().__init__()
-        hidden = max(1, channels // REDUCTION)
+        hidden = max(1, channels // reduction)
         self.squeeze = Pointwise(channels, hidden)
         self.excite = Pointwise(hidden, channels)
 
