@@ -102,7 +102,7 @@ def fit(
                 state.save(checkpoint, identity)
             last = state.history.train_loss[-1]
             best = {} if state.best_weights is None else {"val": f"{state.best_score[0]:.3f}"}
-            bar.set_postfix(loss=f"{last:.3f}", **best, refresh=False)
+            bar.set_postfix({"loss": f"{last:.3f}", **best}, refresh=False)
             bar.update()
     state.take_best()
     return state.history
