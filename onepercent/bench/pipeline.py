@@ -18,6 +18,7 @@ from hsilib.data.load import load_scene
 from hsilib.data.patches import PatchSampler
 from hsilib.data.scene import Scene
 from hsilib.data.splits import Split, make_split
+from hsilib.experiment import visible
 from hsilib.inference.dense import predict_logits_patchwise
 from hsilib.inference.tta import predict_view, scene_views
 from hsilib.network_method import NetworkMethod, NetworkOptions
@@ -52,7 +53,7 @@ def bench_pipeline(
     options = config.method
     assert isinstance(options, NetworkOptions)
     labelled = load_scene(scene_name)
-    split, scene = make_split(labelled, config.split, config.seed).hide_test_labels(), labelled.without_ground_truth()
+    split, scene = visible(make_split(labelled, config.split, config.seed), options), labelled.without_ground_truth()
     method = options.build(device)
     measured = full_run(method, scene, split, config.seed)
     peak_mb = peak_memory_mb(device)  # before the baseline has run

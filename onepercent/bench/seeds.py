@@ -18,6 +18,7 @@ from hsilib.config import Config, with_overrides
 from hsilib.data.load import load_scene
 from hsilib.data.splits import make_split
 from hsilib.errors import InputError
+from hsilib.experiment import visible
 from hsilib.network_method import NetworkMethod, NetworkOptions
 from onepercent.bench.comparison import Comparison, Report, compare
 from onepercent.many_seeds.fit_together import fit_together
@@ -80,7 +81,7 @@ class _Seeds:
         self.config, self.options, self.device, self.seeds = config, config.method, device, seeds
         scene = load_scene(config.scene)
         self.scene = scene.without_ground_truth()
-        self.splits = [make_split(scene, config.split, seed).hide_test_labels() for seed in seeds]
+        self.splits = [visible(make_split(scene, config.split, seed), config.method) for seed in seeds]
 
     def fit(self, stacked: bool) -> list[NetworkMethod]:
         """Fitted methods, as one stack or one after the other."""
@@ -95,7 +96,7 @@ class _Seeds:
 
 def _differences(config: Config, device: torch.device, seeds: Sequence[int]) -> dict[str, Any]:
     """How far the validation curves of a stack lie from those of single runs where nothing but rounding differs."""
-    settings = ["model.dropout=0.0", f"fit.epochs={CHECKED_EPOCHS}"]
+    settings = ["model.dropout=0.0", "fit.choose=validation", f"fit.epochs={CHECKED_EPOCHS}"]
     bench = _Seeds(with_overrides(config, settings), device, seeds)
     alone, stacked = (bench.fit(stacked) for stacked in (False, True))
     found: dict[str, Any] = {}
