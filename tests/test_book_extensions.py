@@ -99,14 +99,16 @@ def test_page_shows_the_ledger_with_verdicts_commands_and_links(tmp_path: Path) 
         assert badges[0][0] == f"hsi-verdict-{finding.verdict.name.lower().replace('_', '-')}"
         for shown in (finding, *(here for _, here in finding.here)):
             assert shown.why_undecided[1:] in found[name]
-    # The summary counts each subject apart; its columns are the verdicts that occur.
+    # The summary counts each subject apart; its rows are the verdicts that occur.
     summary = html.partition("<table")[2].partition("</table>")[0]
-    columns = [v for v in Verdict if any(f.verdict == v for f in findings.values())]
-    for subject in SUBJECTS:
-        (row,) = [row for row in summary.split("<tr")[1:] if f">{subject}<" in row]
-        cells = [re.sub(r"<[^>]+>", "", cell).strip() for cell in re.findall(r"<td.*?</td>", row, flags=re.DOTALL)]
-        mine = [f.verdict for f in findings.values() if f.claim.subject == subject]
-        assert cells == [subject, *(str(mine.count(v) or "–") for v in columns)]
+    assert "&lt;" not in summary
+    for verdict in Verdict:
+        mine = [f.claim.subject for f in findings.values() if f.verdict == verdict]
+        shown = [row for row in summary.split("<tr")[1:] if f" {verdict.value}<" in row]
+        assert len(shown) == (1 if mine else 0)
+        for row in shown:
+            cells = [re.sub(r"<[^>]+>", "", cell).strip() for cell in re.findall(r"<td.*?</td>", row, flags=re.DOTALL)]
+            assert cells[1:] == [str(mine.count(subject) or "–") for subject in SUBJECTS]
     # What needs a GPU is never measured by records from a CPU.
     row = found["training-time-pavia"]
     text = re.sub(r"<[^>]+>", "", row)
@@ -190,6 +192,10 @@ PAGE = """<link rel="canonical" href="https://a.b/page.html"><link rel="styleshe
         ('<script async src="https://a.b/c.js"></script>', "loads https://a.b/c.js from outside"),
         ('<link href="https://a.b/c.css" rel="stylesheet">', "loads https://a.b/c.css from outside"),
         ('<meta property="og:site_name" content="Project name not set" />', "says that the project has no name"),
+        (
+            '<th><p>&lt;inline classes="x"&gt;supported&lt;/inline&gt;</p></th>',
+            "shows markup as text: &lt;inline classes",
+        ),
     ],
 )
 def test_a_fault_of_a_built_page_is_found(

@@ -21,6 +21,7 @@ def faults(html: str) -> list[str]:
     """What is wrong with a page, a sentence each."""
     found = [f"loads {first or second} from outside" for first, second in LOADED.findall(html)]
     found += [f"shows a table as text: {row.strip()}" for row in re.findall(r"<p\b[^>]*>\s*(\|[^\n<]*)", html)]
+    found += [f"shows markup as text: {text}" for text in re.findall(r"&lt;(?:inline|paragraph|literal) [^&]*", html)]
     if "Project name not set" in html:
         found.append("says that the project has no name: set `project` in _config.yml")
     return found

@@ -49,18 +49,18 @@ class ClaimsSummary(SphinxDirective):
     """How many claims of each subject have which verdict: performance, cost, setting and text apart."""
 
     def run(self) -> list[nodes.Node]:
-        """A row a subject, a column a verdict that occurs; then the same for what was decided on scenes at hand."""
+        """A row a verdict that occurs, a column a subject; then the same for what was decided on scenes at hand."""
         _, found = findings(self.env)
         here = [finding for parent in found for _, finding in parent.here]
         built: list[nodes.Node] = []
         for what, group in (("As stated", found), ("Decided here, on scenes at hand", here)):
-            verdicts = [verdict for verdict in Verdict if any(finding.verdict == verdict for finding in group)]
+            subjects = [subject for subject in SUBJECTS if any(f.claim.subject == subject for f in group)]
             rows: list[list[nodes.Node]] = [
-                [nodes.Text(subject), *(nodes.Text(str(count(group, subject, verdict) or "–")) for verdict in verdicts)]
-                for subject in SUBJECTS
-                if any(finding.claim.subject == subject for finding in group)
+                [badge(verdict), *(nodes.Text(str(count(group, subject, verdict) or "–")) for subject in subjects)]
+                for verdict in Verdict
+                if any(finding.verdict == verdict for finding in group)
             ]
-            built += [nodes.rubric(text=f"{what}: {len(group)} claims"), table(["", *map(badge, verdicts)], rows)]
+            built += [nodes.rubric(text=f"{what}: {len(group)} claims"), table(["", *subjects], rows)]
         return built
 
 
