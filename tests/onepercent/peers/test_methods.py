@@ -40,8 +40,8 @@ def quick_options(name: str) -> MethodOptions:
     options = recipe(name).method
     if isinstance(options, NetworkOptions):
         small = {**SMALL, "patch_size": 9} if options.network == "dual-branch" else options.model
-        stages, schedule = replace(options.pretrain, epochs=1), replace(options.fit, epochs=1, warmup_epochs=1)
-        return replace(options, model=small, pretrain=stages, fit=schedule)
+        schedule = replace(options.fit, epochs=1, warmup_epochs=1, least_steps=0)
+        return replace(options, model=small, pretrain=replace(options.pretrain, epochs=1), fit=schedule)
     if isinstance(options, ProbeOptions):
         return replace(options, model=SMALL, pretrain=replace(options.pretrain, epochs=1))
     if isinstance(options, WholeImageOptions):
