@@ -94,7 +94,7 @@ def spiral() -> tuple[Scene, Split]:
     generator = np.random.default_rng(0)
     cube = np.where(labels[..., None] == 1, [100.0, 500.0], [900.0, 200.0]) + generator.normal(0, 1, (21, 21, 2))
     scene = scene_of(labels, cube=cube)
-    train = [0, *(row * 21 + 10 for row in range(2, 19, 4))]
+    train = sorted([0, *(row * 21 + 10 for row in range(2, 19, 4)), *(row * 21 + 10 for row in range(4, 19, 4))])
     rest = np.setdiff1d(np.arange(441), train)
     return scene, split_of(scene, train, rest[::9], np.setdiff1d(rest, rest[::9]))
 
@@ -105,7 +105,9 @@ def test_geodesic_1nn_goes_around_what_a_straight_line_crosses() -> None:
     method = fitted(options, scene, split)
     assert np.array_equal(method.predict_proba(scene).argmax(axis=-1) + 1, scene.ground_truth)
     assert method.details()["chosen"] == {"pixels_per_segment": 1, "contrast": 1000.0}
-    assert set(method.details()["validation_accuracy"]) == {"1, 0", "1, 1000"}
+    accuracy = method.details()["cross_validated_accuracy"]
+    # Of the second class every field has one training pixel, which no other can stand for.
+    assert accuracy["1, 0"] < accuracy["1, 1000"]
     assert (class_map(Coordinates1NNOptions(), scene, split) == scene.ground_truth).mean() < 0.8
 
 

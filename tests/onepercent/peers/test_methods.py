@@ -96,31 +96,33 @@ def test_coordinates_1nn_needs_no_spectra(tiny: Scene) -> None:
 # --- superpixel-vote
 
 
-def clean_blocks(noise: float) -> tuple[Scene, Split]:
-    """4 × 5 blocks of 10 × 10 pixels, five classes, one training pixel near a corner of each block."""
+def clean_blocks(noise: float, places: tuple[int, ...] = (1,)) -> tuple[Scene, Split]:
+    """4 × 5 blocks of 10 × 10 pixels, five classes, training pixels on the diagonal of each block."""
     layout = np.array([[1, 2, 3, 4, 5], [3, 4, 5, 1, 2], [5, 1, 2, 3, 4], [2, 3, 4, 5, 1]])
     labels = np.kron(layout, np.ones((10, 10), dtype=np.uint8)).astype(np.uint8)
     generator = np.random.default_rng(0)
     spectra = generator.uniform(100, 1000, (5, 6))
     scene = scene_of(labels, cube=spectra[labels - 1] + noise * generator.standard_normal((40, 50, 6)))
-    rows, cols = (axis.ravel() for axis in np.meshgrid(np.arange(1, 40, 10), np.arange(1, 50, 10), indexing="ij"))
-    train = rows * 50 + cols
+    corners = (axis.ravel() for axis in np.meshgrid(np.arange(0, 40, 10), np.arange(0, 50, 10), indexing="ij"))
+    rows, cols = (np.concatenate([corner + place for place in places]) for corner in corners)
+    train = np.sort(rows * 50 + cols)
     rest = np.setdiff1d(np.arange(2000), train)
     return scene, split_of(scene, train, rest[::7], np.setdiff1d(rest, rest[::7]))
 
 
 def test_superpixel_vote_on_clean_blocks_is_perfect() -> None:
     scene, split = clean_blocks(noise=1.0)
-    method = fitted(SuperpixelVoteOptions(), scene, split)
+    method = fitted(SuperpixelVoteOptions((100,)), scene, split)
     assert np.array_equal(method.predict_proba(scene).argmax(axis=-1) + 1, scene.ground_truth)
     by_distance = fitted(Coordinates1NNOptions(), scene, split).predict_proba(scene).argmax(axis=-1) + 1
     assert (by_distance == scene.ground_truth).mean() < 0.9  # so the borders come from the spectra
 
 
-def test_superpixel_vote_keeps_the_size_that_is_best_on_validation() -> None:
-    scene, split = clean_blocks(noise=1.0)
-    details = fitted(SuperpixelVoteOptions(pixels_per_segment=(1000, 100)), scene, split).details()
-    scores = details["validation_accuracy"]
+def test_superpixel_vote_keeps_the_size_that_is_best_on_training_pixels_held_out() -> None:
+    """Three in each block, so that two are left to vote for the third; no validation pixel is looked at."""
+    scene, split = clean_blocks(noise=1.0, places=(1, 5, 8))
+    details = fitted(SuperpixelVoteOptions((1000, 100)), scene, split.without_validation()).details()
+    scores = details["cross_validated_accuracy"]
     assert set(scores) == {100, 1000}
     assert scores[100] > scores[1000]
     assert details["chosen_pixels_per_segment"] == 100
