@@ -72,7 +72,7 @@ def test_a_number_that_was_never_measured_fails_the_build(tmp_path: Path, query:
 
 @pytest.mark.slow
 def test_page_shows_a_paired_difference_in_points(tmp_path: Path, cell: list[Record]) -> None:
-    others = read_records(ROOT / "results" / "records" / "indian-pines" / "percent-0.01" / "svm")
+    others = Results(ROOT / "results" / "records").cell("indian-pines", "percent:0.01", "svm")
     svm = {r.seed: r.metrics["overall_accuracy"] for r in others}
     difference = sum(r.metrics["overall_accuracy"] - svm[r.seed] for r in cell) / len(cell)
     first, second = (f"indian-pines/percent:0.01/{name}/overall_accuracy" for name in ("coordinates-1nn", "svm"))

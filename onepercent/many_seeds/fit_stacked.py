@@ -101,7 +101,8 @@ def fit_stacked(
                     scaler.update()
                     optimizer.zero_grad(set_to_none=True)
                 total += losses.detach() * batch.shape[1]
-            scores = _validate(stack, sampler, splits) if len(splits[0].val) else None
+            validating = options.choose == "validation" and len(splits[0].val)
+            scores = _validate(stack, sampler, splits) if validating else None
             for k, (state, loss) in enumerate(zip(states, (total / order.shape[1]).tolist(), strict=True)):
                 if k in diverged:
                     continue

@@ -179,7 +179,7 @@ def test_every_setting_of_a_training_has_been_thought_of() -> None:
     thought_of = [
         *("epochs", "batch_size", "learning_rate", "final_learning_rate", "warmup_epochs", "weight_decay", "clip_norm"),
         *("random_orientation", "max_steps_per_epoch", "accumulate", "loss", "augment", "mix", "curriculum_epochs"),
-        *("optimizer", "schedule"),
+        *("optimizer", "schedule", "choose", "least_steps"),  # the last one is `FitOptions.lengthened`'s
     ]
     assert [f.name for f in fields(FitOptions)] == thought_of
 
