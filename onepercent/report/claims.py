@@ -89,22 +89,13 @@ class Claim:
         return f"{'+' if self.unit == 'points' else ''}{numbers} {self.unit}".strip()
 
     @property
-    def scenes(self) -> list[str]:
-        """The scenes that its records are of."""
-        kind, what = self.measure
-        return list(dict.fromkeys(scene for scene, _, _ in query_cells(what))) if kind == "query" else []
-
-    @property
-    def away(self) -> list[str]:
-        """Of these, the published ones that come with no package."""
-        return [scene for scene in self.scenes if scene in catalog() and not catalog()[scene].embedded]
-
-    @property
     def commands(self) -> list[str]:
         """What to run for its records, the download of scenes that come with no package first."""
         if not self.command:
             return []
-        return [*([f"hsilib fetch {' '.join(self.away)}"] if self.away else []), self.command]
+        kind, what = self.measure
+        away = scenes_away(what) if kind == "query" else []
+        return [*([f"hsilib fetch {' '.join(away)}"] if away else []), self.command]
 
     def bounds(self, ratio: bool = False) -> Bounds:
         """What bears it out."""
@@ -192,14 +183,15 @@ def _judge_query(text: str, claim: Claim, results: Results, device: str) -> Find
     try:
         answer = results.query(text, device)
     except NotMeasuredError:
-        missing = Verdict.NEEDS_DEVICE if device else Verdict.NEEDS_SCENE if _away(text) else Verdict.UNDECIDED
+        missing = Verdict.NEEDS_DEVICE if device else Verdict.NEEDS_SCENE if scenes_away(text) else Verdict.UNDECIDED
         return Finding(claim, _unmeasured(missing))
     return Finding(claim, decide(_values(answer, claim), claim.bounds(answer.ratio)), answer.source())
 
 
-def _away(text: str) -> bool:
-    scenes = {scene for scene, _, _ in query_cells(text)}
-    return any(scene in catalog() and not catalog()[scene].embedded for scene in scenes)
+def scenes_away(query: str) -> list[str]:
+    """The published scenes of a query that come with no package."""
+    scenes = dict.fromkeys(scene for scene, _, _ in query_cells(query))
+    return [scene for scene in scenes if scene in catalog() and not catalog()[scene].embedded]
 
 
 def _values(answer: Answer, claim: Claim) -> list[float]:
